@@ -1,0 +1,37 @@
+-- Roles are shared by all databases of one server, so each is made only once.
+-- They cannot log in: a program's own login is granted the one role it needs.
+DO $$
+DECLARE
+    role_name text;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY[
+        'spk_owner', 'spk_processing', 'spk_register', 'spk_issuing', 'spk_finance', 'spk_operator'
+    ] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = role_name) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
+        END IF;
+        EXECUTE format('GRANT %I TO CURRENT_USER', role_name);
+    END LOOP;
+    EXECUTE format('GRANT CREATE, CONNECT ON DATABASE %I TO spk_owner', current_database());
+END
+$$;
+
+SET LOCAL ROLE spk_owner;
+
+CREATE SCHEMA register;
+CREATE SCHEMA rights;
+CREATE SCHEMA regulations;
+CREATE SCHEMA cards;
+CREATE SCHEMA terminals;
+CREATE SCHEMA journal;
+CREATE SCHEMA engine;
+CREATE SCHEMA reconciliation;
+
+COMMENT ON SCHEMA register IS 'Personal data: citizens, households, categories. Closed to the processing role.';
+COMMENT ON SCHEMA rights IS 'Hot tables without personal data: who may use what, led by the rights holder''s bucket.';
+COMMENT ON SCHEMA regulations IS 'Service regulations as rows, the same on every database target.';
+COMMENT ON SCHEMA cards IS 'Cards, their orders and the stations that make them.';
+COMMENT ON SCHEMA terminals IS 'Providers, their terminals and the services allowed there.';
+COMMENT ON SCHEMA journal IS 'Append-only events: the truth from which balances can be rebuilt.';
+COMMENT ON SCHEMA engine IS 'Functions that decide transactions.';
+COMMENT ON SCHEMA reconciliation IS 'Totals and exports for finance.';

@@ -1,0 +1,57 @@
+CREATE TABLE regulations.region (
+    region smallint PRIMARY KEY CHECK (region BETWEEN 1 AND 99),
+    time_zone text NOT NULL,
+    name_ru text NOT NULL,
+    name_en text NOT NULL
+);
+
+CREATE TABLE regulations.measure (
+    measure text PRIMARY KEY,
+    name_ru text NOT NULL,
+    name_en text NOT NULL,
+    -- federal, regional or municipal budget: who compensates the provider
+    funding text NOT NULL CHECK (funding IN ('federal', 'regional', 'municipal', 'oms'))
+);
+
+CREATE TABLE regulations.service (
+    service text NOT NULL CHECK (service ~ '^[A-Z0-9][A-Z0-9.-]{0,15}$'),
+    version integer NOT NULL CHECK (version > 0),
+    name_ru text NOT NULL,
+    name_en text NOT NULL,
+    -- what a line takes from an allowance: 1 its quantity, 2 the kopecks covered, 3 one per line
+    consumes smallint NOT NULL CHECK (consumes IN (1, 2, 3)),
+    -- when the allowance is short: 1 refuse the whole, 2 cover what is left
+    shortage smallint NOT NULL CHECK (shortage IN (1, 2)),
+    -- least evidence: 1 tap, 2 PIN (processing.wire.transaction.Evidence)
+    evidence smallint NOT NULL CHECK (evidence IN (1, 2)),
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    -- days after valid_to on which a request signed under this version is still honoured
+    grace_days smallint NOT NULL DEFAULT 3 CHECK (grace_days BETWEEN 0 AND 31),
+    PRIMARY KEY (service, version),
+    CHECK (valid_from <= valid_to)
+);
+
+CREATE TABLE regulations.price_rule (
+    service text NOT NULL,
+    version integer NOT NULL,
+    measure text NOT NULL REFERENCES regulations.measure,
+    percent smallint NOT NULL CHECK (percent BETWEEN 0 AND 100),
+    -- whether the item's cap price limits what is covered
+    capped boolean NOT NULL,
+    tariff text NOT NULL,
+    PRIMARY KEY (service, version, measure),
+    FOREIGN KEY (service, version) REFERENCES regulations.service
+);
+
+CREATE TABLE regulations.item (
+    item text PRIMARY KEY CHECK (item ~ '^[A-Za-z0-9][A-Za-z0-9./-]{0,19}$'),
+    -- allowances are granted for a class; one item belongs to exactly one
+    item_class text NOT NULL CHECK (item_class ~ '^[A-Za-z0-9][A-Za-z0-9./-]{0,19}$'),
+    unit_okei smallint NOT NULL CHECK (unit_okei BETWEEN 1 AND 9999),
+    scale smallint NOT NULL CHECK (scale BETWEEN 0 AND 6),
+    -- highest price that is covered, in kopecks for 10^scale of the smallest unit; NULL: no cap
+    cap_kopecks bigint CHECK (cap_kopecks >= 0),
+    name_ru text NOT NULL,
+    name_en text NOT NULL
+);

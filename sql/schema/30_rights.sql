@@ -1,0 +1,67 @@
+-- The bucket is a stable hash of the rights holder (rights.bucket_of); it leads every hot table,
+-- so that a holder's rows live together on one database target.
+
+CREATE TABLE rights.entitlement (
+    bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
+    holder_id uuid NOT NULL,
+    entitlement_id uuid NOT NULL,
+    measure text NOT NULL,
+    category text NOT NULL,
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    decision_number text NOT NULL,
+    decided_on date NOT NULL,
+    PRIMARY KEY (bucket, holder_id, entitlement_id),
+    CHECK (valid_from <= valid_to)
+);
+
+CREATE TABLE rights.allowance (
+    bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
+    holder_id uuid NOT NULL,
+    allowance_id uuid NOT NULL,
+    entitlement_id uuid NOT NULL,
+    measure text NOT NULL,
+    category text NOT NULL,
+    funding text NOT NULL,
+    item_class text NOT NULL,
+    unit_okei smallint NOT NULL,
+    scale smallint NOT NULL,
+    granted bigint NOT NULL CHECK (granted >= 0),
+    -- 0 the whole term, 1 day, 2 week, 3 month, 4 quarter, 5 year (rights.period_start)
+    period smallint NOT NULL CHECK (period BETWEEN 0 AND 5),
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    -- the lowest is used first, then what ends first
+    priority smallint NOT NULL DEFAULT 100,
+    PRIMARY KEY (bucket, holder_id, allowance_id),
+    CHECK (valid_from <= valid_to)
+);
+
+-- What online transactions took from an allowance in one period. Never above what is granted:
+-- engine.authorize re-checks the limit in the very UPDATE that raises `used`.
+CREATE TABLE rights.counter (
+    bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
+    allowance_id uuid NOT NULL,
+    period_start date NOT NULL,
+    used bigint NOT NULL CHECK (used >= 0),
+    PRIMARY KEY (bucket, allowance_id, period_start)
+) WITH (fillfactor = 60);
+
+-- Who may act for whom with which card. The card's state is copied here, so that one look-up in
+-- the holder's bucket tells both; cards.set_state keeps the copies equal in one transaction.
+CREATE TABLE rights.card_authority (
+    bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
+    holder_id uuid NOT NULL,
+    card_id uuid NOT NULL,
+    region smallint NOT NULL,
+    -- services this card may be used for; NULL: all
+    scope text [],
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    card_state smallint NOT NULL CHECK (card_state BETWEEN 1 AND 3),
+    card_valid_to date NOT NULL,
+    PRIMARY KEY (bucket, holder_id, card_id),
+    CHECK (valid_from <= valid_to)
+);
+
+CREATE INDEX card_authority_card ON rights.card_authority (card_id);

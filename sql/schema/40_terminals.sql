@@ -1,0 +1,25 @@
+CREATE TABLE terminals.provider (
+    provider_id uuid PRIMARY KEY,
+    code text NOT NULL UNIQUE,
+    inn text NOT NULL CHECK (inn ~ '^[0-9]{10}$'),
+    kind text NOT NULL CHECK (kind IN ('pharmacy', 'clinic', 'utility', 'social', 'school')),
+    name_ru text NOT NULL,
+    name_en text NOT NULL,
+    contract text NOT NULL
+);
+
+CREATE TABLE terminals.terminal (
+    terminal_id text PRIMARY KEY CHECK (terminal_id ~ '^[A-Z0-9]{8}$'),
+    provider_id uuid NOT NULL REFERENCES terminals.provider,
+    region smallint NOT NULL REFERENCES regulations.region,
+    -- 1 active, 2 blocked
+    state smallint NOT NULL DEFAULT 1 CHECK (state IN (1, 2)),
+    -- generation of the terminal's MAC key (DE53), derived inside the HSM
+    key_generation smallint NOT NULL DEFAULT 1 CHECK (key_generation BETWEEN 0 AND 255)
+);
+
+CREATE TABLE terminals.terminal_service (
+    terminal_id text NOT NULL REFERENCES terminals.terminal,
+    service text NOT NULL,
+    PRIMARY KEY (terminal_id, service)
+);
