@@ -1,0 +1,157 @@
+"""The parameter file of one terminal: who it is, whom it talks to, what it may ring up.
+
+The centre writes it (`spk terminals enrol`), the terminal reads it. JSON in UTF-8, byte strings
+as base64. It holds the terminal's MAC key, so it belongs in a file that only its owner reads.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, Self
+
+import msgspec
+
+VERSION: Final = 1
+SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
+"""Longest parameter file that is read: some ten thousand items."""
+
+SERVICES_MAX: Final = 256
+ITEMS_MAX: Final = 20_000
+MAC_KEY_BYTES: Final = 16
+PUBLIC_KEY_BYTES: Final = 65
+
+
+class FramingName(StrEnum):
+    """How one message ends and the next begins on the terminal's connection."""
+
+    LENGTH_2 = "length-2"
+    LENGTH_4_ASCII = "length-4-ascii"
+    LENGTH_2_TPDU = "length-2-tpdu"
+    LENGTH_4_ASCII_TPDU = "length-4-ascii-tpdu"
+
+
+class ProfileName(StrEnum):
+    """How binary fields travel: as they are, or as hexadecimal text."""
+
+    BINARY = "binary"
+    HEX = "hex"
+
+
+class ParameterFileError(ValueError):
+    """A parameter file that cannot be used; the message names the field and what to do."""
+
+    exit_code = 2
+
+
+class ServiceParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One service allowed at the terminal, in the version of its regulation that is in force.
+
+    `evidence`: 1 tap, 2 PIN (`transaction.Evidence`). `consumes`: what a line takes from an
+    allowance: 1 its quantity, 2 the kopecks covered, 3 one per line. `shortage`: 1 refuse the
+    whole, 2 cover what is left.
+    """
+
+    service: str
+    version: int
+    name_ru: str
+    name_en: str
+    evidence: int
+    consumes: int
+    shortage: int
+
+
+class ItemParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One item that can be rung up: its class, its unit (ОКЕИ) and the decimals of a quantity."""
+
+    item: str
+    item_class: str
+    unit_okei: int
+    scale: int
+    name_ru: str
+    name_en: str
+
+
+class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a terminal must know before its first transaction.
+
+    `mac_key` is the AES-128 key of generation `key_generation` (DE53); `receipt_public_key` the
+    centre's P-256 point, uncompressed (65 bytes); `issuing_ca` the DER certificate that card
+    certificates chain to; `time_zone` the region's IANA name, which gives the business date.
+    """
+
+    version: int = VERSION
+    terminal_id: str
+    provider_code: str
+    provider_name_ru: str
+    provider_name_en: str
+    region: int
+    time_zone: str
+    centre_host: str
+    centre_port: int
+    framing: FramingName = FramingName.LENGTH_2
+    profile: ProfileName = ProfileName.BINARY
+    key_generation: int
+    mac_key: bytes
+    receipt_public_key: bytes
+    issuing_ca: bytes
+    services: tuple[ServiceParameters, ...] = ()
+    items: tuple[ItemParameters, ...] = ()
+
+    def encode(self) -> bytes:
+        """Return the file's bytes; the same parameters always give the same bytes."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Return the parameters in `data`; raises `ParameterFileError` naming the field."""
+        if len(data) > SIZE_MAX_BYTES:
+            raise ParameterFileError(f"the parameter file is over {SIZE_MAX_BYTES} bytes")
+        try:
+            parameters = msgspec.json.decode(data, type=cls)
+        except msgspec.MsgspecError as error:
+            raise ParameterFileError(
+                f"not a parameter file: {error}; have the terminal enrolled again"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise ParameterFileError(f"the parameter file is not UTF-8: {error}") from error
+        if faults := parameters.faults():
+            raise ParameterFileError(f"the parameter file is wrong: {'; '.join(faults)}")
+        return parameters
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the values, each as "field: reason"; empty when sound."""
+        checks = (
+            (self.version == VERSION, f"version: this program reads version {VERSION}"),
+            (_is_terminal_id(self.terminal_id), "terminal_id: eight characters A-Z 0-9"),
+            (1 <= self.region <= 99, "region: 1 to 99"),
+            (bool(self.time_zone), "time_zone: an IANA name such as Asia/Yekaterinburg"),
+            (bool(self.centre_host), "centre_host: a host name or address"),
+            (1 <= self.centre_port <= 65_535, "centre_port: 1 to 65535"),
+            (0 <= self.key_generation <= 255, "key_generation: 0 to 255"),
+            (len(self.mac_key) == MAC_KEY_BYTES, f"mac_key: {MAC_KEY_BYTES} bytes"),
+            (
+                len(self.receipt_public_key) == PUBLIC_KEY_BYTES
+                and self.receipt_public_key[0] == 4,
+                f"receipt_public_key: an uncompressed point of {PUBLIC_KEY_BYTES} bytes",
+            ),
+            (bool(self.issuing_ca), "issuing_ca: a certificate (DER)"),
+            (len(self.services) <= SERVICES_MAX, f"services: at most {SERVICES_MAX}"),
+            (len(self.items) <= ITEMS_MAX, f"items: at most {ITEMS_MAX}"),
+            (_all_differ([s.service for s in self.services]), "services: each only once"),
+            (_all_differ([i.item for i in self.items]), "items: each only once"),
+            (all(0 <= i.scale <= 6 for i in self.items), "items: scale is 0 to 6"),
+            (all(s.evidence in (1, 2) for s in self.services), "services: evidence is 1 or 2"),
+        )
+        return [text for sound, text in checks if not sound]
+
+    def __repr__(self) -> str:
+        """Name the terminal only: the MAC key must not reach a log."""
+        return f"ParameterFile(terminal_id={self.terminal_id!r})"
+
+
+def _is_terminal_id(value: str) -> bool:
+    return len(value) == 8 and value.isascii() and value.isalnum() and value == value.upper()
+
+
+def _all_differ(values: list[str]) -> bool:
+    return len(values) == len(set(values))
