@@ -1,0 +1,183 @@
+"""X.509 certificates of cards and of the issuing CA (RFC 5280).
+
+A card certificate names the card alone: its number (CN), its GUID (serialNumber and, as
+`urn:uuid:`, subjectAltName). Nothing in it tells who carries the card.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+from hsm_stub.client.commands import (
+    CARD_VALIDITY_DAYS_MAX,
+    CertificateSlot,
+    IssueCardCertificate,
+    Refusal,
+)
+from hsm_stub.errors import CommandRefused
+
+PIV_CARD_AUTH: Final = ObjectIdentifier("2.16.840.1.101.3.6.8")
+"""id-PIV-cardAuth, the purpose of slot 9E (FIPS 201-3)."""
+CERTIFICATE_BYTES_MAX: Final = 1024
+CA_NAME: Final = "spk issuing CA"
+CA_VALIDITY_DAYS: Final = 7305
+CA_BACKDATE_DAYS: Final = 1
+"""Stations whose clock is behind the service's still issue inside the CA's own validity."""
+CARD_NUMBER_PREFIX: Final = "964390"
+
+
+def ca_certificate(key: ec.EllipticCurvePrivateKey, region_code: str, now_ms: int) -> bytes:
+    """Return the self-signed P-256 certificate of an issuing CA, DER."""
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "RU"),
+            x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, region_code),
+            x509.NameAttribute(NameOID.COMMON_NAME, CA_NAME),
+        ]
+    )
+    start = _moment(now_ms) - timedelta(days=CA_BACKDATE_DAYS)
+    subject_key = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=CA_VALIDITY_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(ca=True), critical=True)
+        .add_extension(subject_key, critical=False)
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def card_certificate(
+    command: IssueCardCertificate, issuer: x509.Certificate, issuer_key: ec.EllipticCurvePrivateKey
+) -> bytes:
+    """Return the certificate asked for, DER; raises `CommandRefused` naming the wrong field.
+
+    `issuer_key` may be an object that signs inside a token: only its `sign` is used.
+    """
+    public_key = _public_key(command.public_key)
+    _check_card_number(command.card_number)
+    start, end = _validity(command, issuer)
+    card_uuid = UUID(bytes=command.card_guid)
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, command.card_number),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, str(card_uuid)),
+        ]
+    )
+    authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+        issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    )
+    uri = x509.UniformResourceIdentifier(f"urn:uuid:{card_uuid}")
+    subject_key = x509.SubjectKeyIdentifier.from_public_key(public_key)
+    usage, usage_is_critical = _purpose(command.slot)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer.subject)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(ca=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=usage_is_critical)
+        .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+        .add_extension(authority, critical=False)
+        .add_extension(subject_key, critical=False)
+    )
+    der = builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    if len(der) > CERTIFICATE_BYTES_MAX:
+        raise CommandRefused(
+            Refusal.FAULT,
+            f"the certificate has {len(der)} bytes, over the {CERTIFICATE_BYTES_MAX} a card holds",
+        )
+    return der
+
+
+def luhn_is_right(digits: str) -> bool:
+    """Return whether the last digit is the Luhn check digit (ISO/IEC 7812-1 annex B)."""
+    doubled = (int(digit) * (1 + i % 2) for i, digit in enumerate(reversed(digits)))
+    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
+
+
+def _purpose(slot: CertificateSlot) -> tuple[ObjectIdentifier, bool]:
+    """Return the extended key usage of `slot`, and whether it is critical (FIPS 201: for 9E)."""
+    match slot:
+        case CertificateSlot.AUTHENTICATION:
+            return ExtendedKeyUsageOID.CLIENT_AUTH, False
+        case CertificateSlot.CARD_AUTHENTICATION:
+            return PIV_CARD_AUTH, True
+
+
+def _public_key(point: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        if point[:1] != b"\x04":
+            raise ValueError("compressed")
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    except ValueError:
+        raise CommandRefused(
+            Refusal.BAD_ARGUMENT,
+            "public_key is no point of P-256; give 65 bytes: 04, x, y",
+        ) from None
+
+
+def _check_card_number(card_number: str) -> None:
+    if not card_number.startswith(CARD_NUMBER_PREFIX) or not luhn_is_right(card_number):
+        raise CommandRefused(
+            Refusal.BAD_ARGUMENT,
+            f"card_number is no card number: {CARD_NUMBER_PREFIX}, 2 region digits, 10 digits and "
+            "a right Luhn digit are expected",
+        )
+
+
+def _validity(command: IssueCardCertificate, issuer: x509.Certificate) -> tuple[datetime, datetime]:
+    try:
+        start, end = _moment(command.not_before_ms), _moment(command.not_after_ms)
+    except (OverflowError, ValueError, OSError):
+        raise CommandRefused(
+            Refusal.BAD_ARGUMENT, "not_before_ms or not_after_ms lies beyond the year 9999"
+        ) from None
+    if end <= start or end - start > timedelta(days=CARD_VALIDITY_DAYS_MAX):
+        raise CommandRefused(
+            Refusal.BAD_ARGUMENT,
+            f"not_after_ms must lie after not_before_ms, by at most {CARD_VALIDITY_DAYS_MAX} days",
+        )
+    first, last = issuer.not_valid_before_utc, issuer.not_valid_after_utc
+    if start < first or end > last:
+        raise CommandRefused(
+            Refusal.BAD_ARGUMENT,
+            f"the validity must lie inside the issuing CA's own, {first:%Y-%m-%d %H:%M:%S} to "
+            f"{last:%Y-%m-%d %H:%M:%S} UTC",
+        )
+    return start, end
+
+
+def _moment(moment_ms: int) -> datetime:
+    return datetime.fromtimestamp(moment_ms // 1000, UTC)
+
+
+def _key_usage(*, ca: bool) -> x509.KeyUsage:
+    """Return what the key may do: a CA signs certificates and stop-lists, a card signs."""
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,72 @@
+"""What may go wrong with the service itself. Messages carry no secret.
+
+ServiceError
+├── KeyFileError
+│   ├── KeyFileExists        `init` never overwrites keys
+│   ├── KeyFileMissing       there is no such file
+│   ├── KeyFileExposed       others may read it
+│   ├── KeyFileDamaged       its bytes are not what was written
+│   └── WrongPassphrase      its bytes are sound and the passphrase does not open them
+├── PassphraseMissing        no passphrase was given
+└── ListenError
+    └── AlreadyRunning       another service answers at this address
+
+CommandRefused is the service's own "no" to one command; the client sees it as `HsmRefused`.
+"""
+
+from __future__ import annotations
+
+from hsm_stub.client.commands import Refusal
+
+
+class ServiceError(Exception):
+    """The service cannot start or its keys cannot be used."""
+
+    exit_code = 1
+
+
+class KeyFileError(ServiceError):
+    """Something is wrong with the key file."""
+
+
+class KeyFileExists(KeyFileError):
+    """There is a file where new keys should go."""
+
+
+class KeyFileMissing(KeyFileError):
+    """There is no key file."""
+
+
+class KeyFileExposed(KeyFileError):
+    """The file may be read by others than its owner."""
+
+
+class KeyFileDamaged(KeyFileError):
+    """The file's bytes changed since they were written."""
+
+
+class WrongPassphrase(KeyFileError):
+    """The passphrase does not open the file."""
+
+
+class PassphraseMissing(ServiceError):
+    """No usable passphrase was given."""
+
+    exit_code = 2
+
+
+class ListenError(ServiceError):
+    """The address cannot be listened on."""
+
+
+class AlreadyRunning(ListenError):
+    """Another service answers at this address."""
+
+
+class CommandRefused(Exception):
+    """A command that is not carried out, with the answer its caller gets."""
+
+    def __init__(self, code: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
