@@ -10,11 +10,14 @@ becomes the command that installs it, with exit code 2. Anything else is a fault
 traceback.
 """
 
+import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
 import cyclopts
+from rich.console import RenderableType
+from rich.text import Text
 
 COMMAND_GROUP = "spk.commands"
 EXIT_CODE_MISSING_EXTRA = 2
@@ -53,11 +56,34 @@ def build_app(commands: Sequence[EntryPoint]) -> cyclopts.App:
         name="spk",
         help="Processing centre for social cards.",
         version=lambda: version("spk"),
+        error_formatter=error_formatter([command.name for command in commands]),
     )
     for command in sorted(commands, key=lambda entry: entry.name):
         summary = SUMMARIES.get(command.name, f"Added by {command.value.partition('.')[0]}.")
         app.command(command.value, name=command.name, help=summary)
     return app
+
+
+def error_formatter(
+    names: Sequence[str],
+) -> Callable[[cyclopts.CycloptsError], RenderableType]:
+    """Give the function that words a wrong command line.
+
+    cyclopts imports every program to list those that an unknown word may have meant. Here that
+    would fail on the first program whose libraries are not installed, so the front words it from
+    the names alone.
+    """
+
+    def format_error(error: cyclopts.CycloptsError) -> RenderableType:
+        at_the_front = error.app is not None and error.app.name == ("spk",)
+        if not (at_the_front and isinstance(error, cyclopts.UnknownCommandError)):
+            return cyclopts.CycloptsPanel(error)
+        word = (error.unused_tokens or [""])[0]
+        close = difflib.get_close_matches(word, names, n=1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        return Text(f"spk: unknown command {word!r}.{meant} Available: {', '.join(sorted(names))}.")
+
+    return format_error
 
 
 def missing_extra_message(error: ImportError) -> str | None:
@@ -76,7 +102,7 @@ def run(app: cyclopts.App, arguments: Sequence[str] | None = None) -> int:
     """Run one command line and give its exit code; a fault without `exit_code` is raised.
 
     `arguments` are the words after `spk`; None takes those of the process. A wrong command line
-    exits as cyclopts does, with its explanation and code 1.
+    exits as cyclopts does, with its explanation and code 2.
     """
     try:
         app(arguments)
