@@ -1,0 +1,65 @@
+-- Link a written card to its order, and to everyone it may act for. Returns 1 issued; 2 the same
+-- report came before; 3 another report came before; 4 the order was given up; 5 this station has
+-- no such order. Whoever held an active card before has it replaced: one active card a citizen.
+CREATE OR REPLACE FUNCTION cards.issue_card(
+    p_order_id uuid,
+    p_station_id text,
+    p_public_key_tap bytea,
+    p_public_key_pin bytea,
+    p_certificate_tap bytea,
+    p_certificate_pin bytea,
+    p_issued_at timestamptz,
+    p_on date
+) RETURNS smallint
+LANGUAGE plpgsql AS $$
+DECLARE
+    ordered cards.card_order;
+BEGIN
+    SELECT o.* INTO ordered
+    FROM cards.card_order AS o
+    WHERE o.order_id = p_order_id AND o.station_id = p_station_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 5;
+    ELSIF ordered.state = 3 THEN
+        RETURN 4;
+    ELSIF ordered.state = 2 THEN
+        RETURN CASE WHEN EXISTS (
+            SELECT FROM cards.card AS c
+            WHERE
+                c.card_id = ordered.card_id
+                AND c.certificate_tap = p_certificate_tap
+                AND c.certificate_pin = p_certificate_pin
+        ) THEN 2 ELSE 3 END;
+    END IF;
+    -- Two cards of one citizen reported at once must not both stay active.
+    PERFORM pg_advisory_xact_lock(hashtextextended('cards.holder ' || ordered.citizen_id::text, 0));
+    PERFORM cards.set_state(c.card_id, 3::smallint)
+    FROM cards.card AS c
+    WHERE c.holder_id = ordered.citizen_id AND c.state = 1;
+    INSERT INTO cards.card (
+        card_id, card_number, holder_id, issuer_region, state, valid_to,
+        public_key_tap, public_key_pin, certificate_tap, certificate_pin, issued_at
+    ) VALUES (
+        ordered.card_id, ordered.card_number, ordered.citizen_id, ordered.issuer_region, 1,
+        ordered.valid_to, p_public_key_tap, p_public_key_pin, p_certificate_tap,
+        p_certificate_pin, p_issued_at
+    );
+    INSERT INTO rights.card_authority (
+        bucket, holder_id, card_id, region, scope, valid_from, valid_to, card_state, card_valid_to
+    )
+    SELECT
+        rights.bucket_of(r.holder_id), r.holder_id, ordered.card_id, ordered.issuer_region, NULL,
+        p_on, least(r.valid_to, ordered.valid_to), 1, ordered.valid_to
+    FROM register.represented_by(ordered.citizen_id, p_on) AS r;
+    UPDATE cards.card_order AS o SET state = 2, issued_at = p_issued_at
+    WHERE o.order_id = p_order_id;
+    RETURN 1;
+END
+$$;
+REVOKE ALL ON FUNCTION cards.issue_card(
+    uuid, text, bytea, bytea, bytea, bytea, timestamptz, date
+) FROM public;
+GRANT EXECUTE ON FUNCTION cards.issue_card(
+    uuid, text, bytea, bytea, bytea, bytea, timestamptz, date
+) TO spk_issuing;

@@ -1,0 +1,49 @@
+-- Order one card. Returns 1 ordered; 2 refused, because the citizen holds an active card and no
+-- replacement was asked for; 3 the card number is taken: draw another and call again.
+CREATE OR REPLACE FUNCTION cards.order_card(
+    p_order_id uuid,
+    p_citizen_id uuid,
+    p_register_version integer,
+    p_station_id text,
+    p_card_id uuid,
+    p_card_number text,
+    p_issuer_region smallint,
+    p_valid_to date,
+    p_challenge bytea,
+    p_ordered_at timestamptz,
+    p_on date,
+    p_replace boolean
+) RETURNS smallint
+LANGUAGE sql AS $$
+WITH held AS (
+    SELECT EXISTS (
+        SELECT FROM cards.card AS c
+        WHERE c.holder_id = p_citizen_id AND c.state = 1 AND c.valid_to >= p_on
+    ) AND NOT p_replace AS refused
+),
+
+ordered AS (
+    INSERT INTO cards.card_order (
+        order_id, citizen_id, register_version, station_id, card_id, card_number,
+        issuer_region, valid_to, challenge, state, ordered_at
+    )
+    SELECT
+        p_order_id, p_citizen_id, p_register_version, p_station_id, p_card_id, p_card_number,
+        p_issuer_region, p_valid_to, p_challenge, 1, p_ordered_at
+    FROM held AS h
+    WHERE
+        NOT h.refused
+        AND NOT EXISTS (SELECT FROM cards.card AS c WHERE c.card_number = p_card_number)
+    ON CONFLICT (card_number) DO NOTHING
+    RETURNING order_id
+)
+
+SELECT (CASE WHEN EXISTS (SELECT FROM ordered) THEN 1 WHEN h.refused THEN 2 ELSE 3 END)::smallint
+FROM held AS h;
+$$;
+REVOKE ALL ON FUNCTION cards.order_card(
+    uuid, uuid, integer, text, uuid, text, smallint, date, bytea, timestamptz, date, boolean
+) FROM public;
+GRANT EXECUTE ON FUNCTION cards.order_card(
+    uuid, uuid, integer, text, uuid, text, smallint, date, bytea, timestamptz, date, boolean
+) TO spk_issuing;

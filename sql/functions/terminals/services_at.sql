@@ -1,0 +1,21 @@
+-- The services allowed at a terminal, each in the version whose regulation is in force on p_on.
+CREATE OR REPLACE FUNCTION terminals.services_at(p_terminal_id text, p_on date)
+RETURNS TABLE (
+    service text,
+    version integer,
+    name_ru text,
+    name_en text,
+    evidence smallint,
+    consumes smallint,
+    shortage smallint
+)
+LANGUAGE sql STABLE AS $$
+SELECT DISTINCT ON (s.service)
+    s.service, s.version, s.name_ru, s.name_en, s.evidence, s.consumes, s.shortage
+FROM terminals.terminal_service AS allowed
+INNER JOIN regulations.service AS s ON allowed.service = s.service
+WHERE allowed.terminal_id = p_terminal_id AND p_on BETWEEN s.valid_from AND s.valid_to
+ORDER BY s.service, s.version DESC;
+$$;
+REVOKE ALL ON FUNCTION terminals.services_at(text, date) FROM public;
+GRANT EXECUTE ON FUNCTION terminals.services_at(text, date) TO spk_operator, spk_processing;

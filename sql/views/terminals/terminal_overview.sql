@@ -1,0 +1,25 @@
+-- One row per terminal: whose it is, where it stands, what it may do.
+CREATE OR REPLACE VIEW terminals.terminal_overview AS
+SELECT
+    t.terminal_id,
+    t.state,
+    t.key_generation,
+    t.region,
+    r.time_zone,
+    p.provider_id,
+    p.code AS provider_code,
+    p.kind AS provider_kind,
+    p.name_ru AS provider_name_ru,
+    p.name_en AS provider_name_en,
+    p.contract,
+    array(
+        SELECT s.service
+        FROM terminals.terminal_service AS s
+        WHERE s.terminal_id = t.terminal_id
+        ORDER BY s.service
+    ) AS services
+FROM terminals.terminal AS t
+INNER JOIN terminals.provider AS p ON t.provider_id = p.provider_id
+INNER JOIN regulations.region AS r ON t.region = r.region;
+
+GRANT SELECT ON terminals.terminal_overview TO spk_operator, spk_processing;
