@@ -57,8 +57,7 @@ def create_key_file(
 
     Raises `KeyFileExists` rather than overwrite, `KeyFileError` when the folder cannot be written.
     """
-    if path.exists():
-        raise _exists(path)
+    refuse_existing(path)
     content = _sealed(material, passphrase, scrypt_log2_n)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -167,6 +166,12 @@ def _write_new(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise `KeyFileExists` when something stands at `path`."""
+    if path.exists():
+        raise _exists(path)
 
 
 def _exists(path: Path) -> KeyFileExists:

@@ -1,0 +1,106 @@
+"""`spk hsm`: make keys, run the key service, look at it, export what is public."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from hsm_stub.client.client import connect
+from hsm_stub.home import default_keys, default_url
+
+app = cyclopts.App(name="hsm", help="Make keys and run the key service.")
+
+Keys = Annotated[Path | None, Parameter(help="Key file; default: hsm/keys.spk in SPK_HOME.")]
+PassphraseFile = Annotated[
+    Path | None, Parameter(help="File with the passphrase; else SPK_HSM_PASSPHRASE or asked for.")
+]
+Url = Annotated[
+    str | None,
+    Parameter(
+        help="unix:/path or tcp:127.0.0.1:PORT; default: SPK_HSM, else hsm.sock in SPK_HOME."
+    ),
+]
+TokenFile = Annotated[
+    Path | None, Parameter(help="File with the shared token for tcp; else SPK_HSM_TOKEN.")
+]
+
+
+@app.command
+def init(
+    *,
+    keys: Keys = None,
+    region: Annotated[str, Parameter(help="Region's two digits; 00 is a trial.")] = "00",
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Make new keys in an encrypted file; an existing file is never overwritten."""
+    from hsm_stub.key_material import new_key_material
+    from hsm_stub.keystore import create_key_file, refuse_existing
+    from hsm_stub.passphrase import choose_passphrase
+
+    path = keys or default_keys(os.environ)
+    refuse_existing(path)
+    passphrase = choose_passphrase(os.environ, passphrase_file)
+    create_key_file(path, new_key_material(region, time.time_ns() // 1_000_000), passphrase)
+    print(f"keys of region {region} written to {path}; without the passphrase they are lost")
+
+
+@app.command
+def run(
+    *,
+    keys: Keys = None,
+    listen: Url = None,
+    group: Annotated[str | None, Parameter(help="Group that may use the unix socket too.")] = None,
+    token_file: TokenFile = None,
+    passphrase_file: PassphraseFile = None,
+    verbose: Annotated[bool, Parameter(help="Log the frequent commands too.")] = False,
+) -> None:
+    """Serve the keys until SIGTERM or Ctrl-C; log lines go to stderr."""
+    from hsm_stub.launch import RunOptions, run_service
+
+    options = RunOptions(
+        keys=keys or default_keys(os.environ),
+        url=listen or default_url(os.environ),
+        group=group,
+        token_file=token_file,
+        passphrase_file=passphrase_file,
+        verbose=verbose,
+    )
+    run_service(options, os.environ)
+
+
+@app.command
+def status(*, url: Url = None, token_file: TokenFile = None) -> None:
+    """Show how the service is and how often each key was used since its start."""
+    from rich.console import Console
+    from rich.table import Table
+
+    address = url or default_url(os.environ)
+    with connect(address, token_file=token_file) as client:
+        answer = client.status()
+    console = Console()
+    console.print(
+        f"key service at {address}: {answer.backend} backend, region {answer.region_code}, "
+        f"up {answer.uptime_ms // 1000} s, {answer.connections} connections, "
+        f"receipt key {answer.receipt_key_id.hex()}",
+        highlight=False,
+    )
+    table = Table("key", "purpose", "uses since start")
+    for use in answer.key_uses:
+        table.add_row(use.key, use.purpose, str(use.uses))
+    console.print(table if answer.key_uses else "no key was used since the start")
+
+
+@app.command
+def export_public(out_dir: Path, /, *, url: Url = None, token_file: TokenFile = None) -> None:
+    """Write receipt-public-key.pem and issuing-ca.pem, all that a verifier needs, to OUT_DIR."""
+    from hsm_stub.public_files import write_public_files
+
+    with connect(url or default_url(os.environ), token_file=token_file) as client:
+        answer = client.public_keys()
+    for path in write_public_files(out_dir, answer):
+        print(path)

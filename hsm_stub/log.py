@@ -1,0 +1,55 @@
+"""The service's log: JSON lines that name commands, never what they carry."""
+
+from __future__ import annotations
+
+import logging
+from typing import TextIO, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from hsm_stub.client import commands as c
+
+
+def open_log(stream: TextIO, *, verbose: bool) -> FilteringBoundLogger:
+    """Return a logger writing JSON lines to `stream`; `verbose` adds the frequent commands."""
+    logger = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.DEBUG if verbose else logging.INFO
+        ),
+    )
+    return cast("FilteringBoundLogger", logger.bind())
+
+
+def command_level(command: c.Command) -> int:
+    """Return at which level `command` is logged: key exports and certificates always show."""
+    match command:
+        case c.DeriveCardAdminKey() | c.IssueCardCertificate() | c.DeriveTerminalKey():
+            return logging.INFO
+        case c.BeginCardAdmin() | c.FinishCardAdmin():
+            return logging.INFO
+        case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.SignReceiptBlock():
+            return logging.DEBUG
+
+
+def command_facts(command: c.Command) -> dict[str, str | int]:
+    """Return what a log line may tell of `command`: whose key, which block; nothing secret."""
+    match command:
+        case c.DeriveTerminalKey(terminal_id=terminal_id, key_id=key_id):
+            return {"terminal": terminal_id, "key_id": key_id}
+        case c.DeriveCardAdminKey(card_guid=guid, version=version):
+            return {"card_guid": guid.hex(), "version": version}
+        case c.BeginCardAdmin(card_guid=guid, version=version):
+            return {"card_guid": guid.hex(), "version": version}
+        case c.IssueCardCertificate(card_guid=guid, slot=slot):
+            return {"card_guid": guid.hex(), "slot": slot.value}
+        case c.SignReceiptBlock(lane=lane, block=block):
+            return {"lane": lane, "block": block}
+        case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.FinishCardAdmin():
+            return {}
