@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -78,5 +79,7 @@ def test_wheel_carries_the_licence(wheel: Path) -> None:
 def test_installed_command_runs_outside_the_checkout(site: Path) -> None:
     where = run_outside(site, "-c", "import processing; print(processing.__file__)")
     assert Path(where.strip()).is_relative_to(site)
-    assert run_outside(site, str(site / "bin/spk"), "--version").strip() == "0.1.0"
+    sql = "from processing.kernel.sql_files import sql_root; print(sql_root())"
+    assert Path(run_outside(site, "-c", sql).strip()) == site / "processing/sql"
+    assert run_outside(site, str(site / "bin/spk"), "--version").strip() == version("spk")
     assert "centre" in run_outside(site, str(site / "bin/spk"), "--help")
