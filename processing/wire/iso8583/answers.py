@@ -1,0 +1,375 @@
+"""Answers of the centre, to bytes (centre side) and back (terminal side)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, assert_never
+
+import msgspec
+
+from processing.wire.iso8583 import de55, tlv48
+from processing.wire.iso8583.codec import decode
+from processing.wire.iso8583.errors import Decoded, WireError, shown
+from processing.wire.iso8583.fields import (
+    located,
+    need,
+    totals_entries,
+    totals_fields,
+    totals_of,
+)
+from processing.wire.iso8583.mac import Mac, mac_field, sealed, unsealed
+from processing.wire.iso8583.messages import (
+    NETWORK_CLASS,
+    TOTALS_CLASS,
+    TRANSACTION_CLASSES,
+    CentreMessage,
+    NetworkAnswer,
+    ParsedMessage,
+    Rejection,
+    Settlement,
+    TotalsAnswer,
+    Transaction,
+    answer_mti,
+)
+from processing.wire.iso8583.spec import Profile
+from processing.wire.iso8583.tlv48 import (
+    ANSWER_TAGS,
+    FACT_VALUE_MAX,
+    NETWORK_ANSWER_TAGS,
+    TOTALS_ANSWER_TAGS,
+    Entries,
+    Entry,
+    Tag,
+    entry,
+)
+from processing.wire.outcome import TEXTS, Outcome
+from processing.wire.transaction import (
+    FACTS_MAX,
+    NO_HOLDER,
+    Answer,
+    DecidedLine,
+    Decision,
+    MessageClass,
+    Right,
+    TransactionKey,
+)
+
+_ECHOED: Final = (3, 4, 7, 11, 12, 13, 37, 41, 42, 53, 70, 90)
+"""Fields that an answer repeats from its request as they came."""
+
+_PAGE_PLACEHOLDER: Final = 9999
+
+
+def encode_answer(
+    answer: Answer | TotalsAnswer | NetworkAnswer, message: ParsedMessage, mac: Mac | None
+) -> bytes:
+    """Return the answer to a parsed message, without framing.
+
+    `mac` is the terminal's key; None when it is unknown or did not fit the request, which only
+    suits an outcome that decides nothing. Rights beyond the room of the message are left for the
+    next page. Raises `WireError` for content of another form than the tables of tlv48.py.
+    """
+    fields = _echo(message.decoded)
+    fields[39] = TEXTS[answer.outcome].de39.encode("ascii")
+    match answer:
+        case Answer():
+            first_right = 0
+            if isinstance(message.message, Transaction):
+                first_right = message.message.first_right
+            fields |= _transaction_fields(answer, first_right, message.profile)
+        case TotalsAnswer():
+            fields[66] = b"%d" % answer.settlement
+            entries = [entry(b"RC", f"{answer.outcome:03d}", TOTALS_ANSWER_TAGS)]
+            if answer.totals is not None:
+                fields |= totals_fields(answer.totals)
+                entries += totals_entries(answer.totals, TOTALS_ANSWER_TAGS)
+            fields[48] = b"".join(entries)
+        case NetworkAnswer():
+            fields[48] = _network_entries(answer)
+        case _:
+            assert_never(answer)
+    return sealed(answer_mti(message.decoded.mti), fields, message.profile, mac)
+
+
+def undecided_answer(
+    outcome: Outcome,
+    message: ParsedMessage,
+    mac: Mac | None,
+    facts: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return an answer that decides nothing, to a message of any class.
+
+    For MAC_WRONG and TERMINAL_UNKNOWN, `mac` is None. `facts` as in `Answer`.
+    """
+    entries = [entry(b"RC", f"{outcome:03d}", ANSWER_TAGS), *_facts(facts or {})]
+    if isinstance(message.message, Transaction):
+        day = message.message.request.key.business_date
+        entries.insert(0, entry(b"DT", f"{day:%Y%m%d}", ANSWER_TAGS))
+    fields = _echo(message.decoded)
+    fields |= {39: TEXTS[outcome].de39.encode("ascii"), 48: b"".join(entries)}
+    return sealed(answer_mti(message.decoded.mti), fields, message.profile, mac)
+
+
+def malformed_answer(error: WireError, profile: Profile, mac: Mac | None = None) -> bytes:
+    """Return the answer to a message that could not be read.
+
+    It echoes what could be read, names the field and what was expected there, and decides
+    nothing. `mac` may be given when `error.decoded` named a known terminal and key.
+    """
+    named = {
+        "field": error.field,
+        "expected": error.expected.encode("ascii", "replace").decode("ascii")[:FACT_VALUE_MAX],
+    }
+    entries = (entry(b"RC", f"{error.outcome:03d}", ANSWER_TAGS), *_facts(named))
+    fields = _echo(error.decoded)
+    fields |= {39: TEXTS[error.outcome].de39.encode("ascii"), 48: b"".join(entries)}
+    return sealed(answer_mti(error.decoded.mti), fields, profile, mac)
+
+
+def decode_answer(frame: bytes, profile: Profile, mac: Mac) -> CentreMessage:
+    """Return what the centre said.
+
+    Raises `WireError` for a message that is unsound, whose MAC is wrong, or that claims a
+    decision without a MAC. Such a message is no answer: the terminal sends its request again.
+    """
+    decoded = decode(frame, profile)
+    try:
+        return _answer_of(frame, decoded, profile, mac)
+    except WireError as error:
+        raise located(error, decoded, profile) from None
+
+
+def _answer_of(frame: bytes, decoded: Decoded, profile: Profile, mac: Mac) -> CentreMessage:
+    seal = unsealed(frame, decoded, profile)
+    if seal is not None and not mac.matches(seal[1], seal[0]):
+        number = max(decoded.fields)
+        expected = "a MAC made with this terminal's key"
+        raise WireError(str(number), 0, expected, "another", Outcome.MAC_WRONG)
+    if decoded.mti[:1] != "0" or decoded.mti[2:] not in ("10", "30"):
+        raise WireError("MTI", 0, "a message type of the centre, as 0210", decoded.mti)
+    message_class = int(decoded.mti[1])
+    known = _TAGS_OF_CLASS.get(message_class, ANSWER_TAGS)
+    need(decoded, 48)
+    entries = tlv48.read(decoded.fields, known)
+    outcome = _outcome_of(decoded, entries, known)
+    if seal is None and outcome.decided:
+        need(decoded, mac_field(decoded.fields))
+    if message_class in TRANSACTION_CLASSES and b"DT" in entries.single:
+        return _transaction_answer(decoded, entries, outcome, MessageClass(message_class))
+    if not outcome.decided or message_class not in _TAGS_OF_CLASS:
+        return Rejection(
+            outcome=outcome,
+            terminal_id=decoded.fields.get(41, b"").decode("ascii"),
+            stan=int(decoded.fields.get(11, b"0")),
+            facts=_facts_of(entries),
+        )
+    if message_class == TOTALS_CLASS:
+        return _totals_answer(decoded, entries, outcome)
+    centre_time = entries.need(b"CT", known).number
+    day = entries.single.get(b"PD")
+    return NetworkAnswer(
+        outcome=outcome, centre_time_ms=centre_time, posting_date=None if day is None else day.day
+    )
+
+
+_TAGS_OF_CLASS: Final = {
+    TOTALS_CLASS: TOTALS_ANSWER_TAGS,
+    NETWORK_CLASS: NETWORK_ANSWER_TAGS,
+}
+
+
+def _outcome_of(decoded: Decoded, entries: Entries, known: Mapping[bytes, Tag]) -> Outcome:
+    """Return the outcome in field 48, which field 39 must agree with."""
+    reason = entries.need(b"RC", known)
+    try:
+        outcome = Outcome(reason.number)
+    except ValueError:
+        expected = "an outcome of outcomes.md"
+        raise WireError(reason.name, reason.offset, expected, reason.text) from None
+    if need(decoded, 39).decode("ascii") != TEXTS[outcome].de39:
+        expected = f"{TEXTS[outcome].de39}, the code of outcome {int(outcome)}"
+        raise WireError("39", 0, expected, shown(decoded.fields[39]))
+    return outcome
+
+
+def _transaction_fields(answer: Answer, first_right: int, profile: Profile) -> dict[int, bytes]:
+    """Return the fields that an answer to a transaction adds to the echoed ones."""
+    fields: dict[int, bytes] = {}
+    single = [
+        entry(b"DT", f"{answer.key.business_date:%Y%m%d}", ANSWER_TAGS),
+        entry(b"RC", f"{answer.outcome:03d}", ANSWER_TAGS),
+    ]
+    repeating = _facts(answer.facts)
+    if answer.decision is not None:
+        decision = answer.decision
+        place = f"{decision.lane},{decision.block},{decision.ordinal}"
+        single += [
+            entry(b"PD", f"{decision.posting_date:%Y%m%d}", ANSWER_TAGS),
+            entry(b"DA", decision.decided_at_ms, ANSWER_TAGS),
+            entry(b"JP", place, ANSWER_TAGS),
+        ]
+        repeating += [
+            entry(b"DL", f"{line.covered_kopecks},{line.paid_kopecks}", ANSWER_TAGS)
+            for line in decision.lines
+        ]
+        if decision.approval_code:
+            fields[38] = decision.approval_code.encode("ascii", "replace")
+        fields[55] = de55.encode_receipt(decision.request_digest, answer.receipt, profile)
+    fields[48], de62 = _paged(single, repeating, answer, first_right)
+    if de62:
+        fields[62] = de62
+    return fields
+
+
+def _paged(
+    single: list[bytes], repeating: list[bytes], answer: Answer, first_right: int
+) -> tuple[bytes, bytes]:
+    """Return fields 48 and 62 with as many rights as find room, and where the next page begins."""
+    rights = _rights(answer.rights)
+    if not answer.next_right:
+        de48, de62, count = tlv48.packed(single, repeating + rights)
+        if count == len(repeating) + len(rights):
+            return de48, de62
+    head = [*single, _page(_PAGE_PLACEHOLDER)]
+    _, _, count = tlv48.packed(head, repeating + rights)
+    shown_rights = count - len(repeating)
+    if shown_rights < 0:
+        raise WireError("62", 0, "facts and lines that fit fields 48 and 62", f"{count} of them")
+    next_right = answer.next_right
+    if shown_rights < len(rights):
+        next_right = first_right + shown_rights
+    head[-1] = _page(next_right)
+    de48, de62, _ = tlv48.packed(head, repeating + rights[:shown_rights])
+    return de48, de62
+
+
+def _page(next_right: int) -> bytes:
+    """Return the entry NR, of one length for every number."""
+    return entry(b"NR", f"{next_right:04d}", ANSWER_TAGS)
+
+
+def _rights(rights: tuple[Right, ...]) -> list[bytes]:
+    """Return one entry per right; a holder like the one before is left empty."""
+    entries = []
+    before = b""
+    for right in rights:
+        holder = "" if right.holder_id == before else right.holder_id.hex().upper()
+        before = right.holder_id
+        value = (
+            f"{holder},{right.service},{right.service_version},{right.item_class},"
+            f"{right.unit_okei},{right.scale},{right.granted},{right.remaining},{right.percent},"
+            f"{right.valid_to:%Y%m%d}"
+        )
+        entries.append(entry(b"RT", value, ANSWER_TAGS))
+    return entries
+
+
+def _facts(facts: Mapping[str, str]) -> list[bytes]:
+    if len(facts) > FACTS_MAX:
+        raise WireError("48.FC", 0, f"at most {FACTS_MAX} facts", str(len(facts)))
+    return [entry(b"FC", f"{name}={value}", ANSWER_TAGS) for name, value in facts.items()]
+
+
+def _facts_of(entries: Entries) -> dict[str, str]:
+    facts = entries.repeated.get(b"FC", [])
+    if len(facts) > FACTS_MAX:
+        extra = facts[FACTS_MAX]
+        raise WireError(extra.name, extra.offset, f"at most {FACTS_MAX} facts", str(len(facts)))
+    return {fact.text: fact.groups[1].decode("ascii") for fact in facts}
+
+
+def _network_entries(answer: NetworkAnswer) -> bytes:
+    known = NETWORK_ANSWER_TAGS
+    entries = [
+        entry(b"RC", f"{answer.outcome:03d}", known),
+        entry(b"CT", answer.centre_time_ms, known),
+    ]
+    if answer.posting_date is not None:
+        entries.append(entry(b"PD", f"{answer.posting_date:%Y%m%d}", known))
+    return b"".join(entries)
+
+
+def _echo(decoded: Decoded) -> dict[int, bytes]:
+    return {number: decoded.fields[number] for number in _ECHOED if number in decoded.fields}
+
+
+def _transaction_answer(
+    decoded: Decoded, entries: Entries, outcome: Outcome, message_class: MessageClass
+) -> Answer:
+    key = TransactionKey(
+        entries.need(b"DT", ANSWER_TAGS).day,
+        need(decoded, 41).decode("ascii"),
+        int(need(decoded, 11)),
+        message_class,
+    )
+    decision, receipt = None, b""
+    if b"JP" in entries.single:
+        digest, receipt = de55.decode_receipt(need(decoded, 55))
+        decision = _decision_of(decoded, entries, outcome, digest)
+    return Answer(
+        outcome=outcome,
+        key=key,
+        decision=decision,
+        facts=_facts_of(entries),
+        rights=_rights_of(entries.repeated.get(b"RT", [])),
+        next_right=entries.number(b"NR"),
+        receipt=receipt,
+    )
+
+
+def _decision_of(decoded: Decoded, entries: Entries, outcome: Outcome, digest: bytes) -> Decision:
+    place = entries.single[b"JP"]
+    lane, block, ordinal = (int(group) for group in place.groups)
+    lines = (
+        DecidedLine(int(line.groups[0]), int(line.groups[1]))
+        for line in entries.repeated.get(b"DL", [])
+    )
+    return Decision(
+        request_digest=digest,
+        outcome=outcome,
+        approval_code=decoded.fields.get(38, b"").decode("ascii"),
+        posting_date=entries.need(b"PD", ANSWER_TAGS).day,
+        decided_at_ms=entries.need(b"DA", ANSWER_TAGS).number,
+        lane=lane,
+        block=block,
+        ordinal=ordinal,
+        lines=tuple(lines),
+    )
+
+
+def _rights_of(entries: list[Entry]) -> tuple[Right, ...]:
+    rights = []
+    holder_id = NO_HOLDER
+    for one in entries:
+        holder, service, version, item_class, okei, scale, granted, remaining, percent, _ = (
+            one.groups
+        )
+        if holder:
+            holder_id = bytes.fromhex(holder.decode("ascii"))
+        elif not rights:
+            raise WireError(one.name, one.offset, "a holder in the first right", "none")
+        rights.append(
+            Right(
+                holder_id=holder_id,
+                service=service.decode("ascii"),
+                service_version=int(version),
+                item_class=item_class.decode("ascii"),
+                unit_okei=int(okei),
+                scale=int(scale),
+                granted=int(granted),
+                remaining=int(remaining),
+                percent=int(percent),
+                valid_to=msgspec.structs.replace(one, groups=one.groups[-1:]).day,
+            )
+        )
+    return tuple(rights)
+
+
+def _totals_answer(decoded: Decoded, entries: Entries, outcome: Outcome) -> TotalsAnswer:
+    code = need(decoded, 66)
+    try:
+        settlement = Settlement(int(code))
+    except ValueError:
+        raise WireError("66", 0, "1, 2 or 3", shown(code)) from None
+    totals = totals_of(decoded, entries, TOTALS_ANSWER_TAGS) if 88 in decoded.fields else None
+    return TotalsAnswer(outcome=outcome, settlement=settlement, totals=totals)

@@ -1,0 +1,182 @@
+"""Field 55: BER-TLV (ISO/IEC 8825-1) with what the card proved, and the receipt in the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from processing.wire.iso8583.errors import WireError, shown
+from processing.wire.iso8583.spec import FIELDS, Profile
+from processing.wire.receipt import PATH_MAX, Receipt, ReceiptError
+from processing.wire.transaction import Evidence, SignatureAlgorithm
+
+NONCE: Final = 0xDF01
+SIGNATURE: Final = 0xDF02
+KEY_REFERENCE: Final = 0xDF03
+ALGORITHM: Final = 0xDF04
+REQUEST_DIGEST: Final = 0xDF11
+RECEIPT: Final = 0xDF12
+
+KEY_OF_EVIDENCE: Final[dict[Evidence, int]] = {Evidence.TAP: 0x9E, Evidence.PIN: 0x9A}
+"""Which PIV key (SP 800-73-5 part 1, table 4b) signs for which evidence."""
+
+_EVIDENCE_OF_KEY: Final = {key: evidence for evidence, key in KEY_OF_EVIDENCE.items()}
+_NUMBER: Final = 55
+_RECEIPT_BYTES: Final = 128
+
+
+class Object(msgspec.Struct, frozen=True):
+    """One data object of field 55: least and greatest length in bytes, and its meaning."""
+
+    least: int
+    most: int
+    meaning: str
+
+
+REQUEST_OBJECTS: Final[dict[int, Object]] = {
+    NONCE: Object(16, 16, "nonce, new for every request"),
+    SIGNATURE: Object(64, 64, "card signature over digest v1: raw r‖s, low-S"),
+    KEY_REFERENCE: Object(1, 1, "PIV key that signed: 9E tap, 9A after PIN"),
+    ALGORITHM: Object(1, 1, "signature algorithm: 01 ECDSA P-256 with SHA-256"),
+}
+ANSWER_OBJECTS: Final[dict[int, Object]] = {
+    REQUEST_DIGEST: Object(32, 32, "digest v1 of the request that was decided"),
+    RECEIPT: Object(_RECEIPT_BYTES, _RECEIPT_BYTES + 32 * PATH_MAX, "receipt v1"),
+}
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What field 55 of a request says; the defaults are a request that no card signed."""
+
+    nonce: bytes
+    signature: bytes = b""
+    evidence: Evidence = Evidence.NONE
+    algorithm: SignatureAlgorithm = SignatureAlgorithm.NONE
+
+
+def encode_proof(proof: Proof) -> bytes:
+    """Return field 55 of a request (94 bytes, 19 when no card signed)."""
+    objects = {NONCE: proof.nonce}
+    if proof.evidence is not Evidence.NONE:
+        objects[SIGNATURE] = proof.signature
+        objects[KEY_REFERENCE] = bytes((KEY_OF_EVIDENCE[proof.evidence],))
+        objects[ALGORITHM] = bytes((proof.algorithm,))
+    return write_objects(objects, REQUEST_OBJECTS)
+
+
+def decode_proof(data: bytes) -> Proof:
+    """Return what field 55 of a request says; raises `WireError` naming the data object."""
+    objects = read_objects(data, REQUEST_OBJECTS)
+    if NONCE not in objects:
+        raise WireError("55.DF01", 0, REQUEST_OBJECTS[NONCE].meaning, "no such data object")
+    if len(objects) == 1:
+        return Proof(objects[NONCE])
+    for tag in REQUEST_OBJECTS:
+        if tag not in objects:
+            meaning = REQUEST_OBJECTS[tag].meaning
+            raise WireError(f"55.{tag:04X}", 0, meaning, "no such data object")
+    reference, algorithm = objects[KEY_REFERENCE][0], objects[ALGORITHM][0]
+    evidence = _EVIDENCE_OF_KEY.get(reference)
+    if evidence is None:
+        raise WireError("55.DF03", 0, "key 9E or 9A", f"{reference:02X}")
+    if algorithm != SignatureAlgorithm.ECDSA_P256_SHA256:
+        raise WireError("55.DF04", 0, "algorithm 01", f"{algorithm:02X}")
+    return Proof(objects[NONCE], objects[SIGNATURE], evidence, SignatureAlgorithm(algorithm))
+
+
+def encode_receipt(request_digest: bytes, receipt: bytes, profile: Profile) -> bytes:
+    """Return field 55 of an answer.
+
+    A receipt whose path does not fit the port travels without it (its verification then says
+    PATH_MISSING); only paths of more than ten levels on a HEX port are too long.
+    """
+    objects = {REQUEST_DIGEST: request_digest}
+    if receipt:
+        objects[RECEIPT] = receipt
+    data = write_objects(objects, ANSWER_OBJECTS)
+    if len(data) > FIELDS[_NUMBER].room(profile):
+        objects[RECEIPT] = _without_path(receipt)
+        data = write_objects(objects, ANSWER_OBJECTS)
+    return data
+
+
+def decode_receipt(data: bytes) -> tuple[bytes, bytes]:
+    """Return request digest and encoded receipt (empty if none) from field 55 of an answer."""
+    objects = read_objects(data, ANSWER_OBJECTS)
+    if REQUEST_DIGEST not in objects:
+        meaning = ANSWER_OBJECTS[REQUEST_DIGEST].meaning
+        raise WireError("55.DF11", 0, meaning, "no such data object")
+    return objects[REQUEST_DIGEST], objects.get(RECEIPT, b"")
+
+
+def write_objects(objects: Mapping[int, bytes], known: Mapping[int, Object]) -> bytes:
+    """Return the BER-TLV of data objects with two-byte tags.
+
+    Raises `WireError` for a value of the wrong length.
+    """
+    parts = []
+    for tag, value in objects.items():
+        _check_length(tag, len(value), known[tag], 0)
+        parts += [tag.to_bytes(2), _ber_length(len(value)), value]
+    return b"".join(parts)
+
+
+def read_objects(data: bytes, known: Mapping[int, Object]) -> dict[int, bytes]:
+    """Return the data objects in `data` by tag.
+
+    Raises `WireError` for an unknown or repeated tag, a length of the wrong size, and anything
+    that runs past the end. Offsets count from the start of `data`.
+    """
+    objects: dict[int, bytes] = {}
+    offset = 0
+    while offset < len(data):
+        tag = int.from_bytes(data[offset : offset + 2])
+        name = f"55.{tag:04X}"
+        if tag not in known or len(data) < offset + 2:
+            expected = "one of the tags " + " ".join(f"{tag:04X}" for tag in known)
+            raise WireError("55", offset, expected, data[offset : offset + 2].hex().upper())
+        if tag in objects:
+            raise WireError(name, offset, "each tag once", "the tag again")
+        size, start = _read_length(data, offset + 2, name)
+        _check_length(tag, size, known[tag], offset)
+        value = data[start : start + size]
+        if len(value) != size:
+            raise WireError(name, start, f"{size} bytes", f"{len(value)}: the field ends")
+        objects[tag] = value
+        offset = start + size
+    return objects
+
+
+def _read_length(data: bytes, offset: int, name: str) -> tuple[int, int]:
+    """Return a BER length of at most two further bytes, and where the value begins (§8.1.3)."""
+    first = data[offset : offset + 1]
+    if first and first[0] < 0x80:
+        return first[0], offset + 1
+    more = first[0] & 0x7F if first else 0
+    following = data[offset + 1 : offset + 1 + more]
+    if more not in (1, 2) or len(following) != more:
+        found = shown(data[offset : offset + 3])
+        raise WireError(name, offset, "a definite BER length of at most three bytes", found)
+    return int.from_bytes(following), offset + 1 + more
+
+
+def _ber_length(size: int) -> bytes:
+    if size < 0x80:
+        return bytes((size,))
+    return b"\x81" + bytes((size,)) if size < 0x100 else b"\x82" + size.to_bytes(2)
+
+
+def _check_length(tag: int, size: int, known: Object, offset: int) -> None:
+    if not known.least <= size <= known.most:
+        allowed = "" if known.least == known.most else f"{known.least} to "
+        raise WireError(f"55.{tag:04X}", offset, f"{allowed}{known.most} bytes", str(size))
+
+
+def _without_path(receipt: bytes) -> bytes:
+    try:
+        whole = Receipt.decode(receipt)
+    except ReceiptError as error:
+        raise WireError("55.DF12", 0, "a receipt", str(error)) from error
+    return msgspec.structs.replace(whole, path=()).encode()

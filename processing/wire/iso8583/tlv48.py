@@ -1,0 +1,261 @@
+"""Fields 48 and 62: ASCII TLV. A tag of two letters, three digits of length, the value.
+
+Field 48 carries at most 999 characters; entries that repeat (lines, facts, rights) continue in
+field 62 when it is full. The tables here are the format: docs/wire.md repeats them, and a test
+keeps both equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from processing.wire.iso8583.errors import WireError, shown
+from processing.wire.iso8583.spec import FIELDS
+
+FIELD_ROOM: Final = FIELDS[48].maximum
+FACT_VALUE_MAX: Final = 40
+"""Longest value of a fact, characters."""
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """One entry: its form as a pattern and in words, its meaning, and whether it may repeat."""
+
+    pattern: re.Pattern[bytes]
+    form: str
+    meaning: str
+    repeats: bool = False
+
+
+def _tag(pattern: bytes, form: str, meaning: str, *, repeats: bool = False) -> Tag:
+    return Tag(re.compile(pattern, re.DOTALL), form, meaning, repeats)
+
+
+_DATE: Final = rb"([0-9]{8})"
+_KEY: Final = rb"([0-9]{8})([A-Z0-9]{8})([0-9]{6})([0-9])"
+_ITEM: Final = rb"([A-Za-z0-9][A-Za-z0-9./-]{0,19})"
+_SERVICE: Final = rb"([A-Z0-9][A-Z0-9.-]{0,15})"
+_BUSINESS_DATE: Final = _tag(_DATE, "yyyymmdd", "business date of the terminal, part of the key")
+
+REQUEST_TAGS: Final[dict[bytes, Tag]] = {
+    b"DT": _BUSINESS_DATE,
+    b"CR": _tag(
+        rb"([0-9]{2})([0-9A-F]{32})",
+        "2 digits, 32 hex characters 0-9 A-F",
+        "card reference: issuer region and the GUID of the card's CHUID",
+    ),
+    b"RH": _tag(
+        rb"([0-9A-F]{32})",
+        "32 hex characters 0-9 A-F",
+        "rights holder; left out in an inquiry about every holder",
+    ),
+    b"ID": _tag(
+        rb"([1-4])", "one digit 1 to 4", "1 PIV card, 2 bank-card token, 3 QR certificate, 4 portal"
+    ),
+    b"EP": _tag(rb"([0-9]{1,10})", "1 to 10 digits", "terminal epoch"),
+    b"SQ": _tag(rb"([0-9]{1,19})", "1 to 19 digits", "terminal sequence"),
+    b"ST": _tag(rb"([0-9]{1,16})", "1 to 16 digits", "signed time, UTC milliseconds since 1970"),
+    b"CH": _tag(
+        rb"((?:[0-9A-F]{2}){1,32})",
+        "2 to 64 hex characters 0-9 A-F, an even number",
+        "the centre's challenge; left out when there was none",
+    ),
+    b"PK": _tag(
+        _KEY,
+        "yyyymmdd, terminal (8), STAN (6 digits), class (1 digit)",
+        "key of the parent transaction",
+    ),
+    b"SV": _tag(_SERVICE, "1 to 16 characters A-Z 0-9 . -", "service"),
+    b"VR": _tag(rb"([0-9]{1,10})", "1 to 10 digits", "regulation version"),
+    b"PV": _tag(rb"([0-9]{1,10})", "1 to 10 digits", "social passport version; left out means 0"),
+    b"SL": _tag(rb"([0-9]{1,10})", "1 to 10 digits", "stop-list version; left out means 0"),
+    b"PG": _tag(
+        rb"([0-9]{1,4})", "1 to 4 digits", "inquiry: first right wanted; no part of the content"
+    ),
+    b"IT": _tag(
+        _ITEM + rb",([0-9]{1,10}),([0-9]{1,4}),([0-6]),([0-9]{1,12})",
+        "item,quantity,OKEI unit,scale,gross kopecks",
+        "one line, in the order rung up",
+        repeats=True,
+    ),
+}
+ANSWER_TAGS: Final[dict[bytes, Tag]] = {
+    b"DT": _BUSINESS_DATE,
+    b"RC": _tag(rb"([0-9]{3})", "3 digits", "outcome, see outcomes.md"),
+    b"PD": _tag(_DATE, "yyyymmdd", "posting date of the centre"),
+    b"DA": _tag(rb"([0-9]{1,16})", "1 to 16 digits", "decided at, UTC milliseconds since 1970"),
+    b"JP": _tag(
+        rb"([0-9]{1,5}),([0-9]{1,20}),([0-9]{1,5})",
+        "lane,block,ordinal",
+        "place of the decision in the journal",
+    ),
+    b"NR": _tag(rb"([0-9]{1,4})", "1 to 4 digits", "there are more rights: ask again with this PG"),
+    b"FC": _tag(
+        rb"([a-z][a-z_]{0,23})=([ -~]{1,%d})" % FACT_VALUE_MAX,
+        "name=value, 1 to 24 characters a-z _ and 1 to 40 printable",
+        "a fact that decided, at most four",
+        repeats=True,
+    ),
+    b"DL": _tag(
+        rb"([0-9]{1,12}),([0-9]{1,12})",
+        "covered kopecks,paid kopecks",
+        "what one line costs whom, in the order of the request's lines",
+        repeats=True,
+    ),
+    b"RT": _tag(
+        rb"([0-9A-F]{32})?,"
+        + _SERVICE
+        + rb",([0-9]{1,10}),([A-Za-z0-9./*-]{0,20}),([0-9]{1,4}),([0-6])"
+        + rb",([0-9]{1,19}),([0-9]{1,19}),([0-9]{1,3}),"
+        + _DATE,
+        "holder,service,version,item class,OKEI unit,scale,granted,remaining,percent,yyyymmdd",
+        "a right; an empty holder is that of the RT before",
+        repeats=True,
+    ),
+}
+TOTALS_TAGS: Final[dict[bytes, Tag]] = {
+    b"DT": _BUSINESS_DATE,
+    b"TG": _tag(rb"([0-9]{1,16})", "1 to 16 digits", "gross of the approved, kopecks"),
+    b"TP": _tag(rb"([0-9]{1,16})", "1 to 16 digits", "paid by citizens, kopecks"),
+}
+TOTALS_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
+    **{tag: ANSWER_TAGS[tag] for tag in (b"RC", b"FC")},
+    **TOTALS_TAGS,
+}
+NETWORK_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
+    **{tag: ANSWER_TAGS[tag] for tag in (b"RC", b"FC", b"PD")},
+    b"CT": _tag(rb"([0-9]{1,16})", "1 to 16 digits", "the centre's clock, UTC milliseconds"),
+}
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry as read: `name` for errors such as "48.IT[2]", and the groups of its pattern."""
+
+    name: str
+    offset: int
+    groups: tuple[bytes, ...]
+
+    @property
+    def text(self) -> str:
+        """Return the first group as text."""
+        return self.groups[0].decode("ascii")
+
+    @property
+    def number(self) -> int:
+        """Return the first group, all digits, as an integer."""
+        return int(self.groups[0])
+
+    @property
+    def day(self) -> date:
+        """Return the first group, yyyymmdd; raises `WireError` when there is no such day."""
+        raw = self.groups[0]
+        try:
+            return date(int(raw[:4]), int(raw[4:6]), int(raw[6:]))
+        except ValueError:
+            raise WireError(
+                self.name, self.offset, "a day of the calendar as yyyymmdd", shown(raw)
+            ) from None
+
+
+class Entries(msgspec.Struct, frozen=True):
+    """The entries of one message: single ones by tag, repeating ones as lists."""
+
+    single: dict[bytes, Entry]
+    repeated: dict[bytes, list[Entry]]
+
+    def number(self, tag: bytes, absent: int = 0) -> int:
+        """Return a single entry's integer, or `absent` when it was left out."""
+        entry = self.single.get(tag)
+        return absent if entry is None else entry.number
+
+    def need(self, tag: bytes, known: Mapping[bytes, Tag]) -> Entry:
+        """Return a single entry, or raise `WireError` saying that it is missing."""
+        entry = self.single.get(tag)
+        if entry is None:
+            expected = f"{known[tag].form}: {known[tag].meaning}"
+            raise WireError(f"48.{tag.decode()}", 0, expected, "no such entry")
+        return entry
+
+
+def read(fields: Mapping[int, bytes], known: Mapping[bytes, Tag]) -> Entries:
+    """Return the entries of fields 48 and 62.
+
+    Raises `WireError` for an unknown tag, a second single tag, a single tag in field 62, a bad
+    length or form. Offsets count from the start of the field named in the error.
+    """
+    entries = Entries({}, {})
+    for number in (48, 62):
+        data = fields.get(number, b"")
+        offset = 0
+        while offset < len(data):
+            tag = data[offset : offset + 2]
+            kind = known.get(tag)
+            if kind is None:
+                expected = "one of the tags " + " ".join(tag.decode() for tag in known)
+                raise WireError(str(number), offset, expected, shown(tag))
+            offset = _read_entry(number, data, offset, tag, kind, entries)
+    return entries
+
+
+def _read_entry(
+    number: int, data: bytes, offset: int, tag: bytes, kind: Tag, entries: Entries
+) -> int:
+    """Read one entry into `entries` and return where the next one begins."""
+    name = f"{number}.{tag.decode()}"
+    if kind.repeats:
+        same = entries.repeated.setdefault(tag, [])
+        name = f"{name}[{len(same) + 1}]"
+    elif tag in entries.single:
+        raise WireError(name, offset, "each tag once", "the tag again")
+    elif number == 62:
+        raise WireError(name, offset, "only entries that repeat", "an entry of field 48")
+    length = data[offset + 2 : offset + 5]
+    if len(length) != 3 or not length.isdigit():
+        raise WireError(name, offset + 2, "a length of three digits", shown(length))
+    start = offset + 5
+    end = start + int(length)
+    value = data[start:end]
+    if len(value) != end - start:
+        raise WireError(name, start, f"{end - start} bytes", f"{len(value)}: the field ends")
+    match = kind.pattern.fullmatch(value)
+    if match is None:
+        raise WireError(name, start, kind.form, shown(value))
+    entry = Entry(name, start, match.groups(b""))
+    if kind.repeats:
+        same = entries.repeated[tag]
+        same.append(entry)
+    else:
+        entries.single[tag] = entry
+    return end
+
+
+def entry(tag: bytes, value: bytes | str | int, known: Mapping[bytes, Tag]) -> bytes:
+    """Return one entry as it travels; raises `WireError` for a value of another form."""
+    raw = value if isinstance(value, bytes) else str(value).encode("ascii", "replace")
+    kind = known[tag]
+    if kind.pattern.fullmatch(raw) is None:
+        raise WireError(f"48.{tag.decode()}", 0, kind.form, shown(raw))
+    return b"%b%03d%b" % (tag, len(raw), raw)
+
+
+def packed(single: Iterable[bytes], repeating: Iterable[bytes]) -> tuple[bytes, bytes, int]:
+    """Return fields 48 and 62, and how many of the repeating entries found room.
+
+    Entries keep their order: once one has gone to field 62, all later ones follow it there.
+    """
+    fields = [b"".join(single), b""]
+    if len(fields[0]) > FIELD_ROOM:
+        raise WireError("48", 0, f"at most {FIELD_ROOM} bytes", str(len(fields[0])))
+    at = count = 0
+    for one in repeating:
+        while at < 2 and len(fields[at]) + len(one) > FIELD_ROOM:
+            at += 1
+        if at == 2:
+            break
+        fields[at] += one
+        count += 1
+    return fields[0], fields[1], count
