@@ -44,7 +44,10 @@ CREATE TABLE rights.counter (
     allowance_id uuid NOT NULL,
     period_start date NOT NULL,
     used bigint NOT NULL CHECK (used >= 0),
-    PRIMARY KEY (bucket, allowance_id, period_start)
+    -- the limit in force at the last debit
+    granted bigint NOT NULL,
+    PRIMARY KEY (bucket, allowance_id, period_start),
+    CONSTRAINT never_overspent CHECK (used <= granted)
 ) WITH (fillfactor = 60);
 
 -- Who may act for whom with which card. The card's state is copied here, so that one look-up in

@@ -5,7 +5,7 @@ GRANT USAGE ON SCHEMA rights, regulations, terminals, cards, journal, engine, re
 TO spk_processing;
 GRANT SELECT ON ALL TABLES IN SCHEMA rights, regulations, terminals, journal TO spk_processing;
 GRANT SELECT ON cards.card TO spk_processing;
-GRANT INSERT, UPDATE (used) ON rights.counter TO spk_processing;
+GRANT INSERT, UPDATE (used, granted) ON rights.counter TO spk_processing;
 GRANT INSERT ON journal.block, journal.event, journal.line, journal.reversal TO spk_processing;
 GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
 
@@ -34,3 +34,15 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA regulations TO spk_operator
 GRANT USAGE ON SCHEMA terminals, regulations, journal, reconciliation TO spk_finance;
 GRANT SELECT ON ALL TABLES IN SCHEMA terminals, regulations, journal, reconciliation
 TO spk_finance;
+
+-- Functions are closed unless a schema's users are named here; new ones inherit it.
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM public;
+ALTER DEFAULT PRIVILEGES IN SCHEMA engine GRANT EXECUTE ON FUNCTIONS TO spk_processing;
+ALTER DEFAULT PRIVILEGES IN SCHEMA rights GRANT EXECUTE ON FUNCTIONS
+TO spk_processing, spk_register, spk_issuing, spk_finance;
+ALTER DEFAULT PRIVILEGES IN SCHEMA cards GRANT EXECUTE ON FUNCTIONS TO spk_issuing, spk_operator;
+ALTER DEFAULT PRIVILEGES IN SCHEMA register GRANT EXECUTE ON FUNCTIONS TO spk_issuing;
+ALTER DEFAULT PRIVILEGES IN SCHEMA terminals GRANT EXECUTE ON FUNCTIONS
+TO spk_operator, spk_processing;
+ALTER DEFAULT PRIVILEGES IN SCHEMA reconciliation GRANT EXECUTE ON FUNCTIONS
+TO spk_finance, spk_processing;
