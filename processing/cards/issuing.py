@@ -1,0 +1,212 @@
+"""Issuing at the centre: a card is ordered, the station writes it, its report makes it count.
+
+A request that cannot be carried out gives a `Refusal` (a value); a fault of the database is
+raised. Each request may be sent again: an order left behind by a lost answer never becomes a
+card, and the same report gets the same answer.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import UTC, date, datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from processing.cards.model import (
+    Card,
+    CardCode,
+    Citizen,
+    IssueResult,
+    Order,
+    OrderCode,
+    OrderResult,
+    Refusal,
+)
+from processing.cards.report_check import IssuingAuthority, check_report
+from processing.cards.stations import station_of
+from processing.cards.store import CardStore
+from processing.kernel.clock import Clock
+from processing.kernel.errors import DatabaseError
+from processing.register.identifiers import (
+    CARD_SERIAL_DIGITS,
+    IdentifierError,
+    make_card_number,
+    read_snils,
+)
+from processing.wire.api import (
+    CHALLENGE_BYTES,
+    CardOrder,
+    CardStatus,
+    IssuedCard,
+    IssueReport,
+    OrderRequest,
+    ProblemType,
+)
+
+CARD_VALIDITY_YEARS: Final = 5
+CARD_NUMBER_DRAWS_MAX: Final = 8
+"""Ten random digits collide once in millions of draws; eight in a row mean that something broke."""
+
+
+class Issuing:
+    """The issuing API without HTTP. `authority` are the issuing CAs that the HSM signs with."""
+
+    def __init__(self, store: CardStore, authority: IssuingAuthority, clock: Clock) -> None:
+        self._store = store
+        self._authority = authority
+        self._clock = clock
+
+    async def station(self, token: str) -> str | None:
+        """Return the station that a bearer token belongs to."""
+        return await station_of(self._store, token)
+
+    async def order(self, station_id: str, request: OrderRequest) -> CardOrder | Refusal:
+        """Order one card: CITIZEN_UNKNOWN, CARD_HELD or BODY_MALFORMED say why not."""
+        snils: str | None = None
+        if (request.snils is None) is (request.citizen_id is None):
+            return Refusal(ProblemType.BODY_MALFORMED, "snils", "give either snils or citizen_id")
+        if request.snils is not None:
+            try:
+                snils = read_snils(request.snils)
+            except IdentifierError as error:
+                return Refusal(ProblemType.BODY_MALFORMED, "snils", error.en)
+        citizen = await self._store.citizen(request.citizen_id, snils)
+        if citizen is None:
+            field = "snils" if request.citizen_id is None else "citizen_id"
+            return Refusal(ProblemType.CITIZEN_UNKNOWN, field)
+        on = self._clock.local_date()
+        for _ in range(CARD_NUMBER_DRAWS_MAX):
+            order = _new_order(station_id, citizen, self._now(), on)
+            match await self._store.add_order(order, on, replace=request.replace):
+                case OrderResult.ORDERED:
+                    return _card_order(order)
+                case OrderResult.CARD_HELD:
+                    return Refusal(ProblemType.CARD_HELD, "replace")
+                case OrderResult.NUMBER_TAKEN:
+                    continue
+        raise DatabaseError(f"{CARD_NUMBER_DRAWS_MAX} card numbers drawn in a row are all taken")
+
+    async def read_order(self, station_id: str, order_id: UUID) -> CardOrder | Refusal:
+        """Return this station's order."""
+        order = await self._store.order(order_id, station_id)
+        return Refusal(ProblemType.ORDER_UNKNOWN) if order is None else _card_order(order)
+
+    async def give_up(self, station_id: str, order_id: UUID) -> CardOrder | Refusal:
+        """Give an order up; again is harmless. ORDER_ISSUED when its card already counts."""
+        state = await self._store.give_up(order_id, station_id)
+        if state is OrderCode.ISSUED:
+            return Refusal(ProblemType.ORDER_ISSUED)
+        return await self.read_order(station_id, order_id)
+
+    async def issue(
+        self, station_id: str, order_id: UUID, report: IssueReport
+    ) -> IssuedCard | Refusal:
+        """Make a written card count. The same certificates again get the same answer."""
+        order = await self._store.order(order_id, station_id)
+        if order is None:
+            return Refusal(ProblemType.ORDER_UNKNOWN)
+        if order.state is OrderCode.GIVEN_UP:
+            return Refusal(ProblemType.ORDER_GIVEN_UP)
+        kept = (order.certificate_tap, order.certificate_pin)
+        if order.state is OrderCode.ISSUED and kept != (
+            report.certificate_tap,
+            report.certificate_pin,
+        ):
+            return Refusal(ProblemType.ORDER_ISSUED)
+        written = check_report(order, report, self._authority, self._now())
+        if isinstance(written, Refusal):
+            return written
+        on = self._clock.local_date()
+        match await self._store.issue(order_id, station_id, written, self._now(), on):
+            case IssueResult.ISSUED | IssueResult.ISSUED_BEFORE:
+                return _issued_card(await self._store.order(order_id, station_id))
+            case IssueResult.OTHER_REPORT:
+                return Refusal(ProblemType.ORDER_ISSUED)
+            case IssueResult.GIVEN_UP:
+                return Refusal(ProblemType.ORDER_GIVEN_UP)
+            case IssueResult.ORDER_UNKNOWN:
+                return Refusal(ProblemType.ORDER_UNKNOWN)
+
+    async def read_card(self, card_id: UUID) -> CardStatus | Refusal:
+        """Return a card by its GUID."""
+        card = await self._store.card(card_id)
+        return Refusal(ProblemType.CARD_UNKNOWN) if card is None else _card_status(card)
+
+    async def block(self, card_id: UUID) -> CardStatus | Refusal:
+        """Block a card at once, everywhere it may act; a replaced card stays replaced."""
+        if await self._store.set_card_state(card_id, CardCode.BLOCKED) is None:
+            return Refusal(ProblemType.CARD_UNKNOWN)
+        return await self.read_card(card_id)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.utc_ms() / 1000, UTC)
+
+
+def _new_order(station_id: str, citizen: Citizen, now: datetime, on: date) -> Order:
+    serial = secrets.randbelow(10**CARD_SERIAL_DIGITS)
+    return Order(
+        order_id=_uuid7(now),
+        station_id=station_id,
+        state=OrderCode.ORDERED,
+        citizen_id=citizen.citizen_id,
+        register_version=citizen.register_version,
+        # Version 4: a card's GUID travels on every tap and must not tell when it was ordered.
+        card_id=UUID(bytes=os.urandom(16), version=4),
+        card_number=make_card_number(citizen.region, serial),
+        issuer_region=citizen.region,
+        valid_to=_years_later(on, CARD_VALIDITY_YEARS),
+        challenge=os.urandom(CHALLENGE_BYTES),
+        ordered_at=now,
+    )
+
+
+def _uuid7(now: datetime) -> UUID:
+    """Return a UUID that sorts by time (RFC 9562 §5.7)."""
+    milliseconds = int(now.timestamp() * 1000)
+    drawn = int.from_bytes(milliseconds.to_bytes(6) + os.urandom(10))
+    version_and_variant = (0x7 << 76) | (0x2 << 62)
+    return UUID(int=drawn & ~((0xF << 76) | (0x3 << 62)) | version_and_variant)
+
+
+def _years_later(day: date, years: int) -> date:
+    """Return the same day `years` later; for 29 February the 28th where there is none."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)
+
+
+def _card_order(order: Order) -> CardOrder:
+    return CardOrder(
+        order_id=order.order_id,
+        state=order.state.wire,
+        holder_id=order.citizen_id,
+        register_version=order.register_version,
+        card_id=order.card_id,
+        card_number=order.card_number,
+        issuer_region=order.issuer_region,
+        valid_to=order.valid_to,
+        challenge=order.challenge,
+        ordered_at=order.ordered_at,
+    )
+
+
+def _issued_card(order: Order | None) -> IssuedCard:
+    if order is None or order.issued_at is None:
+        raise DatabaseError("an order vanished right after its card was issued")
+    return IssuedCard(
+        order_id=order.order_id,
+        card_id=order.card_id,
+        card_number=order.card_number,
+        holder_id=order.citizen_id,
+        valid_to=order.valid_to,
+        issued_at=order.issued_at,
+        holder_count=order.holder_count,
+    )
+
+
+def _card_status(card: Card) -> CardStatus:
+    return CardStatus(**{**msgspec.structs.asdict(card), "state": card.state.wire})

@@ -1,0 +1,112 @@
+"""Card orders and cards as the centre keeps them (SQL schema `cards`)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import IntEnum
+from uuid import UUID
+
+import msgspec
+
+from processing.wire.api import CardState, OrderState, ProblemType
+
+
+class OrderCode(IntEnum):
+    """`cards.card_order.state`."""
+
+    ORDERED = 1
+    ISSUED = 2
+    GIVEN_UP = 3
+
+    @property
+    def wire(self) -> OrderState:
+        """The state as the issuing API names it."""
+        return OrderState[self.name]
+
+
+class CardCode(IntEnum):
+    """`cards.card.state`."""
+
+    ACTIVE = 1
+    BLOCKED = 2
+    REPLACED = 3
+
+    @property
+    def wire(self) -> CardState:
+        """The state as the issuing API names it."""
+        return CardState[self.name]
+
+
+class OrderResult(IntEnum):
+    """What `cards.order_card` returns."""
+
+    ORDERED = 1
+    CARD_HELD = 2
+    NUMBER_TAKEN = 3
+
+
+class IssueResult(IntEnum):
+    """What `cards.issue_card` returns."""
+
+    ISSUED = 1
+    ISSUED_BEFORE = 2
+    OTHER_REPORT = 3
+    GIVEN_UP = 4
+    ORDER_UNKNOWN = 5
+
+
+class Citizen(msgspec.Struct, frozen=True):
+    """All that issuing knows of a person: id, region and the register version of the entry."""
+
+    citizen_id: UUID
+    region: int
+    register_version: int
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One card order. The last four fields are set once its card is issued."""
+
+    order_id: UUID
+    station_id: str
+    state: OrderCode
+    citizen_id: UUID
+    register_version: int
+    card_id: UUID
+    card_number: str
+    issuer_region: int
+    valid_to: date
+    challenge: bytes
+    ordered_at: datetime
+    issued_at: datetime | None = None
+    certificate_tap: bytes | None = None
+    certificate_pin: bytes | None = None
+    holder_count: int = 0
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """One card as stop-lists and people look at it."""
+
+    card_id: UUID
+    card_number: str
+    state: CardCode
+    valid_to: date
+
+
+class WrittenCard(msgspec.Struct, frozen=True, kw_only=True):
+    """What a station reported of a written card, after it was checked.
+
+    Points are uncompressed P-256 (65 bytes), certificates DER.
+    """
+
+    public_key_tap: bytes
+    public_key_pin: bytes
+    certificate_tap: bytes
+    certificate_pin: bytes
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A request that is not carried out: why, which field is meant, and what failed about it."""
+
+    kind: ProblemType
+    field: str = ""
+    reason: str = ""

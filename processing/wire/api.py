@@ -1,0 +1,324 @@
+"""The JSON bodies of the HTTP gateway, and the closed list of problems that it answers with.
+
+Bytes travel as base64, dates as yyyy-mm-dd, times as RFC 3339, identifiers as UUIDs. A problem is
+RFC 9457 `application/problem+json`: `type` never changes its meaning, `title` and `title_ru` say
+what happened, `detail` and `detail_ru` what to do, `field` which field of the body is meant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+BODY_BYTES_MAX: Final = 16 * 1024
+"""Longest body of a request; a report with both certificates has about 3 KB."""
+
+CERTIFICATE_BYTES_MAX: Final = 1_856
+"""A card's certificate container holds no more (SP 800-73-5 part 1, table 9)."""
+
+CHALLENGE_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+PROBLEM_CONTENT_TYPE: Final = "application/problem+json"
+PROBLEM_TYPE_PREFIX: Final = "urn:spk:problem:"
+
+_PROOF_TAG: Final = b"spk issuing proof v1"
+
+Certificate = Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
+Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
+Challenge = Annotated[bytes, Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
+
+
+class OrderState(StrEnum):
+    """What became of a card order."""
+
+    ORDERED = "ordered"
+    ISSUED = "issued"
+    GIVEN_UP = "given_up"
+
+
+class CardState(StrEnum):
+    """Whether a card may be used."""
+
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+    REPLACED = "replaced"
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every request body shares: an unknown field is refused, so a typing slip is seen."""
+
+
+class OrderRequest(_Body, frozen=True):
+    """POST /issuing/v1/orders: a card for the citizen with this СНИЛС or this id, give one.
+
+    `replace` must be true when the citizen holds an active card, which the new one then replaces.
+    """
+
+    snils: Annotated[str, Meta(max_length=32)] | None = None
+    citizen_id: UUID | None = None
+    replace: bool = False
+
+
+class IssueReport(_Body, frozen=True):
+    """POST /issuing/v1/orders/{order_id}/card: the card is written and proves its key.
+
+    The certificates (DER) are those of slots 9E (tap) and 9A (PIN). `proof` is the signature by
+    slot 9E over `issuing_proof_digest`: raw r‖s, 64 bytes.
+    """
+
+    certificate_tap: Certificate
+    certificate_pin: Certificate
+    proof: Signature
+
+
+class CardOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One card to make. `holder_id` is the citizen; nothing personal travels to the station.
+
+    `valid_to` is the card's last day, `challenge` (32 bytes) what the new card has to sign.
+    """
+
+    order_id: UUID
+    state: OrderState
+    holder_id: UUID
+    register_version: int
+    card_id: UUID
+    card_number: str
+    issuer_region: int
+    valid_to: date
+    challenge: Challenge
+    ordered_at: datetime
+
+
+class IssuedCard(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a report: the card counts from `issued_at`.
+
+    `holder_count` is how many rights holders it may act for: the citizen, households, children.
+    """
+
+    order_id: UUID
+    card_id: UUID
+    card_number: str
+    holder_id: UUID
+    valid_to: date
+    issued_at: datetime
+    holder_count: int
+
+
+class CardStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A card as the centre knows it."""
+
+    card_id: UUID
+    card_number: str
+    state: CardState
+    valid_to: date
+
+
+class ProbeStatus(StrEnum):
+    """What a look at one part of the centre found."""
+
+    OK = "ok"
+    FAILING = "failing"
+
+
+class ProbeResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One part of the centre; `detail` says in words what fails, or what is worth knowing."""
+
+    status: ProbeStatus
+    detail: str = ""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /health: all parts, and whether every one of them is well."""
+
+    status: ProbeStatus
+    parts: dict[str, ProbeResult]
+
+
+class ProblemType(StrEnum):
+    """Why a request was not carried out. The list is closed; `PROBLEMS` has the words."""
+
+    BODY_MALFORMED = "body-malformed"
+    BODY_TOO_LARGE = "body-too-large"
+    STATION_UNKNOWN = "station-unknown"
+    NOT_FOUND = "not-found"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    CITIZEN_UNKNOWN = "citizen-unknown"
+    CARD_HELD = "card-held"
+    ORDER_UNKNOWN = "order-unknown"
+    ORDER_GIVEN_UP = "order-given-up"
+    ORDER_ISSUED = "order-issued"
+    CERTIFICATE_WRONG = "certificate-wrong"
+    PROOF_WRONG = "proof-wrong"
+    CARD_UNKNOWN = "card-unknown"
+    TRY_LATER = "try-later"
+    FAULT = "fault"
+
+
+class ProblemText(msgspec.Struct, frozen=True):
+    """HTTP status of a problem, what happened and what to do, in Russian and English."""
+
+    status: int
+    ru: str
+    ru_remedy: str
+    en: str
+    en_remedy: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem as it travels (RFC 9457): `type` is `urn:spk:problem:` and a `ProblemType`.
+
+    `field` names the field of the body, `reason` the single check that failed, in English.
+    """
+
+    type: str
+    status: int
+    title: str
+    title_ru: str
+    detail: str
+    detail_ru: str
+    field: str = ""
+    reason: str = ""
+
+    @property
+    def kind(self) -> ProblemType | None:
+        """The problem's type; None for one that this release does not know."""
+        name = self.type.removeprefix(PROBLEM_TYPE_PREFIX)
+        return next((kind for kind in ProblemType if kind.value == name), None)
+
+
+def problem(kind: ProblemType, field: str = "", reason: str = "") -> Problem:
+    """Return the problem `kind` with its words."""
+    text = PROBLEMS[kind]
+    return Problem(
+        type=PROBLEM_TYPE_PREFIX + kind.value,
+        status=text.status,
+        title=text.en,
+        title_ru=text.ru,
+        detail=text.en_remedy,
+        detail_ru=text.ru_remedy,
+        field=field,
+        reason=reason,
+    )
+
+
+def issuing_proof_digest(order_id: UUID, challenge: bytes) -> bytes:
+    """Return what a new card signs with slot 9E to prove its key: 32 bytes.
+
+    SHA-256 over the ASCII tag `spk issuing proof v1`, the order's 16 bytes and its challenge.
+    """
+    return hashlib.sha256(_PROOF_TAG + order_id.bytes + challenge).digest()
+
+
+PROBLEMS: Final[dict[ProblemType, ProblemText]] = {
+    ProblemType.BODY_MALFORMED: ProblemText(
+        400,
+        "Тело запроса не разобрано",
+        "Исправьте указанное поле и повторите",
+        "The body of the request could not be read",
+        "Correct the field named and send again",
+    ),
+    ProblemType.BODY_TOO_LARGE: ProblemText(
+        413,
+        "Тело запроса слишком велико",
+        f"Тело не должно превышать {BODY_BYTES_MAX} байт",
+        "The body of the request is too large",
+        f"Keep the body within {BODY_BYTES_MAX} bytes",
+    ),
+    ProblemType.STATION_UNKNOWN: ProblemText(
+        401,
+        "Станция персонализации не опознана",
+        "Проверьте файл токена; новый токен выдаёт оператор: spk cards add-station",
+        "The personalization station is not known",
+        "Check the token file; the operator gives a new token with spk cards add-station",
+    ),
+    ProblemType.NOT_FOUND: ProblemText(
+        404,
+        "Такого адреса нет",
+        "Сверьте путь с docs/issuing.md",
+        "There is no such address",
+        "Compare the path with docs/issuing.md",
+    ),
+    ProblemType.METHOD_NOT_ALLOWED: ProblemText(
+        405,
+        "По этому адресу такое действие не выполняется",
+        "Сверьте метод с docs/issuing.md",
+        "This address does not offer this method",
+        "Compare the method with docs/issuing.md",
+    ),
+    ProblemType.CITIZEN_UNKNOWN: ProblemText(
+        404,
+        "Гражданина нет в регистре",
+        "Проверьте СНИЛС; если он верен, внесите гражданина в регистр",
+        "The citizen is not in the register",
+        "Check the СНИЛС; if it is right, have the citizen registered",
+    ),
+    ProblemType.CARD_HELD: ProblemText(
+        409,
+        "У гражданина уже есть действующая карта",
+        "Чтобы заменить её новой, закажите карту с признаком замены (--replace)",
+        "The citizen already holds an active card",
+        "To replace it, order the card as a replacement (--replace)",
+    ),
+    ProblemType.ORDER_UNKNOWN: ProblemText(
+        404,
+        "У этой станции нет такой заявки",
+        "Проверьте номер заявки; при необходимости закажите карту заново",
+        "This station has no such order",
+        "Check the order's id; if need be, order the card anew",
+    ),
+    ProblemType.ORDER_GIVEN_UP: ProblemText(
+        409,
+        "Заявка снята, карта по ней не выпускается",
+        "Сбросьте карту и закажите заново",
+        "The order was given up, no card is issued for it",
+        "Reset the card and order anew",
+    ),
+    ProblemType.ORDER_ISSUED: ProblemText(
+        409,
+        "По этой заявке карта уже выпущена",
+        "Действует выпущенная карта; эту карту сбросьте",
+        "A card was already issued for this order",
+        "The issued card counts; reset this one",
+    ),
+    ProblemType.CERTIFICATE_WRONG: ProblemText(
+        422,
+        "Сертификат карты не соответствует заявке",
+        "Сбросьте карту и выпустите её заново по новой заявке",
+        "A certificate of the card does not fit the order",
+        "Reset the card and issue it anew under a new order",
+    ),
+    ProblemType.PROOF_WRONG: ProblemText(
+        422,
+        "Карта не доказала владение ключом",
+        "Повторите отчёт с картой в считывателе; если не помогло, выпустите карту заново",
+        "The card did not prove that it holds its key",
+        "Report again with the card at the reader; if that fails, issue it anew",
+    ),
+    ProblemType.CARD_UNKNOWN: ProblemText(
+        404,
+        "Такой карты нет",
+        "Проверьте идентификатор карты: spk card show",
+        "There is no such card",
+        "Check the card's GUID: spk card show",
+    ),
+    ProblemType.TRY_LATER: ProblemText(
+        503,
+        "Центр сейчас не может ответить",
+        "Повторите тот же запрос через несколько секунд",
+        "The centre cannot answer now",
+        "Send the same request again in a few seconds",
+    ),
+    ProblemType.FAULT: ProblemText(
+        500,
+        "Сбой в центре",
+        "Сообщите оператору; подробности в журнале центра",
+        "The centre failed",
+        "Tell the operator; the centre's log says more",
+    ),
+}
