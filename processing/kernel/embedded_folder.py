@@ -283,7 +283,7 @@ def _provisioning_sql(passwords: Mapping[str, str], *, new: bool) -> str:
     for role in Role:
         statements.append(_create_unless_there(role.value, "NOLOGIN"))
         statements.append(_create_unless_there(login_of(role), "LOGIN"))
-        statements.append(f"GRANT {role.value} TO {login_of(role)}")
+        statements.append(f"GRANT {role.value} TO {login_of(role)}, {SUPERUSER}")
     # base64url text needs no quoting.
     statements += [f"ALTER ROLE {login} PASSWORD '{word}'" for login, word in passwords.items()]
     if new:

@@ -84,7 +84,7 @@ DEPTH_MAX: Final = 6
 TEXT_CHARACTERS_MAX: Final = 8_000
 ITEMS_MAX: Final = 200
 
-_ADDRESS_PASSWORD: Final = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]*@")
+_ADDRESS_PASSWORD: Final = re.compile(r"(?<=://)([^\s:/@]*):[^\s@/]*@")
 _QUERY_PASSWORD: Final = re.compile(r"(?i)\b(password|sslpassword)=[^\s&]*")
 _SNILS: Final = re.compile(r"(?<![\w-])\d{3}-\d{3}-\d{3}[ -]\d{2}(?![\w-])")
 _DOCUMENT_NUMBER: Final = re.compile(r"(?<![\w.-])\+?(\d{11,12}|\d{16})(?![\w-])")

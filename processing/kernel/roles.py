@@ -23,7 +23,7 @@ class Role(StrEnum):
     REGISTER = "spk_register"
     ISSUING = "spk_issuing"
     FINANCE = "spk_finance"
-    READER = "spk_reader"
+    OPERATOR = "spk_operator"
 
 
 LOGIN_SUFFIX: Final = "_login"
