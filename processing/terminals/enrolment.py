@@ -1,0 +1,59 @@
+"""Enrolment: everything one terminal must know, put together for its parameter file."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from hsm_stub.client.async_client import AsyncHsmClient
+from processing.kernel.config import ListenAddress
+from processing.kernel.errors import ConfigurationError
+from processing.terminals.model import Terminal
+from processing.terminals.store import TerminalStore
+from processing.wire.parameter_file import FramingName, ParameterFile, ProfileName
+
+
+async def parameters_of(
+    terminal: Terminal,
+    store: TerminalStore,
+    hsm: AsyncHsmClient,
+    centre: ListenAddress,
+    on: date,
+    *,
+    framing: FramingName,
+    profile: ProfileName,
+) -> ParameterFile:
+    """Return the parameters of a terminal that reaches the centre at `centre`.
+
+    The MAC key is derived inside the key service for the terminal's key generation. Raises the
+    errors of `hsm_stub.client.errors`, and `ConfigurationError` when the values make no sound
+    file.
+    """
+    offer = await store.offer(terminal.terminal_id, on)
+    if not offer.services:
+        raise ConfigurationError(
+            f"no service is in force at {terminal.terminal_id} on {on}; allow one there first"
+        )
+    public = await hsm.public_keys()
+    parameters = ParameterFile(
+        terminal_id=terminal.terminal_id,
+        provider_code=terminal.provider.code,
+        provider_name_ru=terminal.provider.name_ru,
+        provider_name_en=terminal.provider.name_en,
+        region=terminal.region,
+        time_zone=terminal.time_zone,
+        centre_host=centre.host,
+        centre_port=centre.port,
+        framing=framing,
+        profile=profile,
+        key_generation=terminal.key_generation,
+        mac_key=await hsm.derive_terminal_key(terminal.terminal_id, terminal.key_generation),
+        receipt_public_key=public.receipt_key,
+        issuing_ca=public.issuing_certificates[0],
+        services=offer.services,
+        items=offer.items,
+    )
+    if faults := parameters.faults():
+        raise ConfigurationError(
+            f"the parameters of {terminal.terminal_id} are not sound: {'; '.join(faults)}"
+        )
+    return parameters

@@ -1,0 +1,80 @@
+"""Terminals in the database: sql/functions/terminals and sql/views/terminals.
+
+The pool acts as `spk_operator`; reading works as `spk_processing` too. Every method raises the
+errors of `processing.kernel.database.DatabasePool`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+import asyncpg
+
+from processing.kernel.database import DatabasePool
+from processing.terminals.model import Offer, Provider, Terminal, TerminalState
+from processing.wire.parameter_file import ItemParameters, ServiceParameters
+
+TERMINALS_LISTED_MAX: Final = 10_000
+
+_TERMINAL: Final = "SELECT * FROM terminals.terminal_overview WHERE terminal_id = $1"
+_TERMINALS: Final = "SELECT * FROM terminals.terminal_overview ORDER BY terminal_id LIMIT $1"
+_SET_STATE: Final = "SELECT terminals.set_state($1, $2)"
+_SERVICES: Final = "SELECT * FROM terminals.services_at($1, $2)"
+_ITEMS: Final = """
+    SELECT item, item_class, unit_okei, scale, name_ru, name_en
+    FROM regulations.item ORDER BY item
+"""
+
+
+class TerminalStore:
+    """What operators read and write of terminals."""
+
+    def __init__(self, pool: DatabasePool) -> None:
+        self._pool = pool
+
+    async def terminal(self, terminal_id: str) -> Terminal | None:
+        """Return one terminal; None when there is none with this id."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(_TERMINAL, terminal_id)
+        return None if row is None else _terminal(row)
+
+    async def terminals(self) -> tuple[Terminal, ...]:
+        """Return the terminals in the order of their ids, at most `TERMINALS_LISTED_MAX`."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_TERMINALS, TERMINALS_LISTED_MAX)
+        return tuple(_terminal(row) for row in rows)
+
+    async def set_state(self, terminal_id: str, state: TerminalState) -> bool:
+        """Block or unblock a terminal; False when there is none with this id."""
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(_SET_STATE, terminal_id, int(state)))
+
+    async def offer(self, terminal_id: str, on: date) -> Offer:
+        """Return what can be rung up at a terminal on a day."""
+        async with self._pool.transaction() as connection:
+            services = await connection.fetch(_SERVICES, terminal_id, on)
+            items = await connection.fetch(_ITEMS)
+        return Offer(
+            tuple(ServiceParameters(**dict(row)) for row in services),
+            tuple(ItemParameters(**dict(row)) for row in items),
+        )
+
+
+def _terminal(row: asyncpg.Record) -> Terminal:
+    return Terminal(
+        terminal_id=row["terminal_id"],
+        state=TerminalState(row["state"]),
+        key_generation=row["key_generation"],
+        region=row["region"],
+        time_zone=row["time_zone"],
+        provider=Provider(
+            provider_id=row["provider_id"],
+            code=row["provider_code"],
+            kind=row["provider_kind"],
+            name_ru=row["provider_name_ru"],
+            name_en=row["provider_name_en"],
+            contract=row["contract"],
+        ),
+        services=tuple(row["services"]),
+    )
