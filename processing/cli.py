@@ -24,17 +24,18 @@ EXIT_CODE_MISSING_EXTRA = 2
 
 SUMMARIES = {
     "card": "Issue, read and check cards.",
+    "cards": "Register personalization stations, block cards.",
     "centre": "Run the processing centre.",
     "db": "Start, stop, migrate and inspect the database.",
     "export": "Write the day's transactions and totals.",
     "hsm": "Make keys and run the key service.",
-    "reader": "Run virtual card readers and put cards into them.",
+    "reader": "Virtual card readers with software cards in them.",
     "receipt": "Verify a receipt with the centre's public key.",
     "region": "Create a synthetic region.",
     "terminal": "Serve cards at a reader.",
-    "terminals": "Register providers and their terminals.",
+    "terminals": "List, enrol, block and unblock terminals.",
 }
-"""One line of help for each program of the house, known without importing it."""
+"""The help of each program of the house, known without importing it; its app says the same."""
 
 EXTRAS = {
     "aiohttp": "centre",

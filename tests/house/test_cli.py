@@ -160,3 +160,4 @@ def test_every_entry_point_is_an_app_of_that_name(entry: EntryPoint) -> None:
     app = entry.load()
     assert isinstance(app, cyclopts.App)
     assert app.name == (entry.name,)
+    assert app.help == SUMMARIES[entry.name]
