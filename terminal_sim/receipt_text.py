@@ -1,0 +1,229 @@
+"""The receipt as a pharmacy prints it: 40 columns, plain text."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from processing.wire.parameter_file import ParameterFile
+from processing.wire.transaction import Answer, DecidedLine, Kind, Line, Request, Right
+from terminal_sim.errors import Language
+from terminal_sim.money import format_kopecks, format_quantity
+from terminal_sim.state import quoted
+from terminal_sim.terminal import zone_of
+from terminal_sim.texts import (
+    Phrase,
+    amount_of,
+    class_name,
+    fact_lines,
+    item_name,
+    item_named,
+    masked,
+    outcome_text,
+    service_named,
+    unit_name,
+)
+from terminal_sim.till import Result
+
+COLUMNS: Final = 40
+HEX_GROUP: Final = 4
+HEX_PER_ROW: Final = 32
+
+_RULE: Final = "-" * COLUMNS
+_DOUBLE_RULE: Final = "=" * COLUMNS
+
+
+def receipt_text(
+    result: Result, parameters: ParameterFile, language: Language, card_number: str = ""
+) -> str:
+    """Return the receipt of one request, whatever became of it, ending with a line feed.
+
+    `card_number` is masked; without one (a reversal) the line is left out.
+    """
+    zone = zone_of(parameters.time_zone)
+    rows = [*_head(result, parameters, language, zone, card_number), _RULE]
+    answer = result.answer
+    if result.offline:
+        rows += [*_rung_up(result.request, parameters, language), _RULE]
+        rows += _wrapped(Phrase.KEPT_OFFLINE.say(language))
+    elif not result.decided or answer is None:
+        rows += _undecided(result, parameters, language)
+    elif answer.outcome.approved and answer.decision is not None:
+        if result.request.kind is not Kind.REVERSAL:
+            rows += [*_sold(result.request, answer, parameters, language), _RULE]
+        rows += _outcome(answer, result.request, parameters, language)
+        rows += _remaining(result.request, answer.rights, parameters, language)
+    else:
+        rows += _outcome(answer, result.request, parameters, language)
+    if result.decided and answer is not None:
+        rows += _proof(result, answer, language)
+    return "\n".join([*rows, _DOUBLE_RULE, ""])
+
+
+def _head(
+    result: Result,
+    parameters: ParameterFile,
+    language: Language,
+    zone: ZoneInfo,
+    card_number: str,
+) -> list[str]:
+    request = result.request
+    provider = parameters.provider_name_ru if language == "ru" else parameters.provider_name_en
+    title = Phrase.RECEIPT_REVERSAL if request.kind is Kind.REVERSAL else Phrase.RECEIPT
+    signed = datetime.fromtimestamp(request.signed_at_ms // 1000, UTC).astimezone(zone)
+    rows = [_DOUBLE_RULE, *(row.center(COLUMNS).rstrip() for row in _wrapped(provider))]
+    rows += [title.say(language).center(COLUMNS).rstrip(), _DOUBLE_RULE]
+    rows += [
+        _pair(
+            f"{signed:%d.%m.%Y %H:%M}", f"{Phrase.TERMINAL.say(language)} {request.key.terminal_id}"
+        )
+    ]
+    rows += [_pair(Phrase.NUMBER.say(language), quoted(request.key))]
+    if request.parent is not None:
+        rows += [_pair(Phrase.ORIGINAL.say(language), quoted(request.parent))]
+    if card_number:
+        rows += [_pair(Phrase.CARD.say(language), masked(card_number))]
+    service = service_named(request.service, parameters)
+    if service is not None:
+        name = service.name_ru if language == "ru" else service.name_en
+        rows += _wrapped(name)
+    return rows
+
+
+def _rung_up(request: Request, parameters: ParameterFile, language: Language) -> list[str]:
+    """Return the lines before anybody decided on them."""
+    rows = []
+    for line in request.lines:
+        rows += _line_head(line, parameters, language)
+    return [*rows, _pair(Phrase.TOTAL.say(language), format_kopecks(request.gross_kopecks))]
+
+
+def _sold(
+    request: Request, answer: Answer, parameters: ParameterFile, language: Language
+) -> list[str]:
+    decided = answer.decision.lines if answer.decision else ()
+    rows = []
+    for line, one in zip(request.lines, decided, strict=False):
+        rows += _line_head(line, parameters, language)
+        rows += _line_shares(one, language)
+    covered_kopecks = sum(one.covered_kopecks for one in decided)
+    paid_kopecks = sum(one.paid_kopecks for one in decided)
+    return [
+        *rows,
+        _RULE,
+        _pair(Phrase.TOTAL.say(language), format_kopecks(request.gross_kopecks)),
+        _pair(Phrase.TOTAL_COVERED.say(language), format_kopecks(covered_kopecks)),
+        _pair(Phrase.TOTAL_TO_PAY.say(language), format_kopecks(paid_kopecks)),
+    ]
+
+
+def _line_head(line: Line, parameters: ParameterFile, language: Language) -> list[str]:
+    """Return name, quantity and price of a line; the unit price only where it is exact."""
+    item = item_named(line.item, parameters)
+    rows = _wrapped(item_name(item, language) if item else line.item)
+    unit = 10**line.scale
+    quantity = f"{format_quantity(line.quantity, line.scale)} {unit_name(line.unit_okei, language)}"
+    price_kopecks, rest = divmod(line.gross_kopecks * unit, line.quantity)
+    if line.gross_kopecks and not rest:
+        quantity = f"{quantity} × {format_kopecks(price_kopecks)}"
+    rows.append(_pair(f"  {quantity}", format_kopecks(line.gross_kopecks)))
+    return rows
+
+
+def _line_shares(decided: DecidedLine, language: Language) -> list[str]:
+    return [
+        _pair(f"  {Phrase.COVERED.say(language)}", format_kopecks(-decided.covered_kopecks)),
+        _pair(f"  {Phrase.TO_PAY.say(language)}", format_kopecks(decided.paid_kopecks)),
+    ]
+
+
+def _outcome(
+    answer: Answer, request: Request, parameters: ParameterFile, language: Language
+) -> list[str]:
+    happened, remedy = outcome_text(answer.outcome, language)
+    service = service_named(request.service, parameters)
+    refused = not answer.outcome.approved
+    rows = [Phrase.DECLINED.say(language).center(COLUMNS).rstrip()] if _is_decline(answer) else []
+    rows += _wrapped(happened.upper() if answer.outcome.approved else happened)
+    for fact in fact_lines(answer.facts, parameters, service, language):
+        rows += _wrapped(fact)
+    if refused or answer.outcome.name == "APPROVED_PARTLY":
+        rows += _wrapped(remedy)
+    return rows
+
+
+def _is_decline(answer: Answer) -> bool:
+    return answer.outcome.decided and answer.outcome < 700
+
+
+def _undecided(result: Result, parameters: ParameterFile, language: Language) -> list[str]:
+    rows = [Phrase.NOT_DECIDED.say(language).center(COLUMNS).rstrip()]
+    if result.answer is not None:
+        return rows + _outcome(result.answer, result.request, parameters, language)
+    if result.judgement is not None and result.judgement.reason:
+        reason = result.judgement.reason
+        return rows + _wrapped(Phrase.NOT_BELIEVED.say(language, reason=reason))
+    if result.fault is not None:
+        rows += _wrapped(result.fault.text(language))
+    return rows + _wrapped(Phrase.UNKNOWN.say(language))
+
+
+def _remaining(
+    request: Request, rights: tuple[Right, ...], parameters: ParameterFile, language: Language
+) -> list[str]:
+    """Return what is left of the rights that this request touched."""
+    rung_up = {line.item for line in request.lines}
+    classes = {item.item_class for item in parameters.items if item.item in rung_up}
+    rows = []
+    for right in rights:
+        if right.holder_id == request.holder_id and right.item_class in classes:
+            left = amount_of(right.remaining, right.unit_okei, right.scale, language)
+            name = class_name(right.item_class, parameters, language)
+            rows += _wide_pair(f"{Phrase.REMAINING.say(language)}: {name}", left)
+    return rows
+
+
+def _proof(result: Result, answer: Answer, language: Language) -> list[str]:
+    decision = answer.decision
+    if decision is None:
+        return []
+    place = f"{decision.lane}-{decision.block}-{decision.ordinal}"
+    rows = [_RULE]
+    if decision.approval_code:
+        rows.append(_pair(Phrase.APPROVAL_CODE.say(language), decision.approval_code))
+    rows.append(_pair(Phrase.JOURNAL.say(language), place))
+    whole = result.judgement is not None and result.judgement.whole_proof
+    if whole:
+        rows.append(f"{Phrase.PROVEN.say(language)} ✓")
+    else:
+        rows += _wrapped(Phrase.PROVEN_BY_MAC.say(language))
+    if answer.outcome.approved and answer.receipt:
+        rows += _hex_block(answer.receipt)
+    return rows
+
+
+def _hex_block(receipt: bytes) -> list[str]:
+    """Return the signed receipt in hex, upper case, which a QR code packs tightest."""
+    digits = receipt.hex().upper()
+    rows = [digits[at : at + HEX_PER_ROW] for at in range(0, len(digits), HEX_PER_ROW)]
+    return [
+        " ".join(row[at : at + HEX_GROUP] for at in range(0, len(row), HEX_GROUP)) for row in rows
+    ]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, COLUMNS, break_on_hyphens=False) or [""]
+
+
+def _pair(left: str, right: str) -> str:
+    """Return a row with one text at each margin."""
+    return f"{left}{right.rjust(COLUMNS - len(left))}"
+
+
+def _wide_pair(left: str, right: str) -> list[str]:
+    """Return the same in as many rows as it needs."""
+    if len(left) + len(right) < COLUMNS:
+        return [_pair(left, right)]
+    return [*_wrapped(left), right.rjust(COLUMNS)]

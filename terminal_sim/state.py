@@ -1,0 +1,263 @@
+"""What a terminal remembers: the records of what happened, and the state they add up to.
+
+A request is *pending* until the centre's decision on it is believed. A pending request is
+repeated with the same content; only the way it travels (`repeat`) changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from processing.wire.iso8583.messages import TerminalTotals
+from processing.wire.outcome import Outcome
+from processing.wire.transaction import Answer, Kind, MessageClass, Request, TransactionKey
+
+DECIDED_KEPT: Final = 2_000
+"""How many decided requests a compacted log keeps, for reversals and copies of receipts."""
+
+DATES_KEPT: Final = 62
+"""How many business dates keep their totals and last STAN."""
+
+NO_TOTALS: Final = TerminalTotals(
+    approved_count=0,
+    gross_kopecks=0,
+    covered_kopecks=0,
+    paid_kopecks=0,
+    reversed_count=0,
+    reversed_covered_kopecks=0,
+)
+
+
+class EntryState(IntEnum):
+    """How far a request has come."""
+
+    PENDING = 1
+    UNDECIDED = 2
+    DECIDED = 3
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A request and what is known of it.
+
+    PENDING: no answer yet. UNDECIDED: the centre answered that nothing is decided (`answer` says
+    why), or its answer could not be believed (`answer` is None). DECIDED: `answer` is final.
+    """
+
+    request: Request
+    state: EntryState = EntryState.PENDING
+    answer: Answer | None = None
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    """The state began anew: the first record of a log, and the one after damage."""
+
+    terminal_id: str
+    epoch: int
+    business_date: date
+    stan: int
+
+
+class Counted(msgspec.Struct, frozen=True, tag="counted"):
+    """A number was used for a message that need not be repeated: inquiry, totals, echo."""
+
+    business_date: date
+    stan: int
+    sequence: int
+
+
+class Asked(msgspec.Struct, frozen=True, tag="asked"):
+    """A request is about to be sent."""
+
+    request: Request
+
+
+class Undecided(msgspec.Struct, frozen=True, tag="undecided"):
+    """An answer came that decides nothing; None when it could not be believed."""
+
+    key: TransactionKey
+    answer: Answer | None
+
+
+class Decided(msgspec.Struct, frozen=True, tag="decided"):
+    """The centre's decision came and was believed."""
+
+    key: TransactionKey
+    answer: Answer
+
+
+class DayClosed(msgspec.Struct, frozen=True, tag="closed"):
+    """The business day ended: the next transaction belongs to the next day."""
+
+    business_date: date
+
+
+class Kept(msgspec.Struct, frozen=True, tag="kept"):
+    """Compaction kept this request; the totals count it already."""
+
+    entry: Entry
+
+
+class Day(msgspec.Struct, frozen=True, tag="day"):
+    """Compaction kept what a business date added up to."""
+
+    business_date: date
+    stan: int
+    sequence: int
+    totals: TerminalTotals
+    closed: bool
+
+
+Record = Opened | Counted | Asked | Undecided | Decided | DayClosed | Kept | Day
+
+
+class TerminalState:
+    """What a terminal's records add up to. `apply` is the only way to change it."""
+
+    def __init__(self) -> None:
+        self.terminal_id = ""
+        self.epoch = 0
+        self.sequence = 0
+        self.last_stans: dict[date, int] = {}
+        self.closed: set[date] = set()
+        self.totals: dict[date, TerminalTotals] = {}
+        self.pending: dict[TransactionKey, Entry] = {}
+        self.decided: dict[TransactionKey, Entry] = {}
+        self.reversed: set[TransactionKey] = set()
+
+    def apply(self, record: Record) -> None:
+        """Take one record in. Raises ValueError for one that cannot follow what was before."""
+        match record:
+            case Opened():
+                self.terminal_id = record.terminal_id
+                self.epoch = record.epoch
+                self._use(record.business_date, record.stan)
+            case Counted():
+                self._use(record.business_date, record.stan)
+                self.sequence = max(self.sequence, record.sequence)
+            case Asked(request=request):
+                self._use(request.key.business_date, request.key.stan)
+                self.sequence = max(self.sequence, request.terminal_sequence)
+                self.pending[request.key] = Entry(request=request)
+            case Undecided():
+                entry = self._pending(record.key)
+                self.pending[record.key] = Entry(
+                    request=entry.request, state=EntryState.UNDECIDED, answer=record.answer
+                )
+            case Decided():
+                self._decide(record)
+            case DayClosed():
+                self.closed.add(record.business_date)
+            case Kept(entry=entry):
+                self._use(entry.request.key.business_date, entry.request.key.stan)
+                self.decided[entry.request.key] = entry
+                self._note_reversal(entry)
+            case Day():
+                self._use(record.business_date, record.stan)
+                self.sequence = max(self.sequence, record.sequence)
+                self.totals[record.business_date] = record.totals
+                if record.closed:
+                    self.closed.add(record.business_date)
+
+    def snapshot(self) -> Iterator[Record]:
+        """Return the records that give this state again, without what is too old to keep."""
+        dates = sorted(self.last_stans)[-DATES_KEPT:]
+        newest = dates[-1] if dates else date.min
+        yield Opened(self.terminal_id, self.epoch, newest, self.last_stans.get(newest, 0))
+        for day in dates:
+            yield Day(
+                day,
+                self.last_stans[day],
+                self.sequence,
+                self.totals.get(day, NO_TOTALS),
+                day in self.closed,
+            )
+        for entry in list(self.decided.values())[-DECIDED_KEPT:]:
+            yield Kept(entry)
+        for entry in self.pending.values():
+            yield Asked(entry.request)
+            if entry.state is EntryState.UNDECIDED:
+                yield Undecided(entry.request.key, entry.answer)
+
+    def entry(self, key: TransactionKey) -> Entry | None:
+        """Return what is known of a transaction, or None."""
+        return self.pending.get(key) or self.decided.get(key)
+
+    def _use(self, day: date, stan: int) -> None:
+        self.last_stans[day] = max(stan, self.last_stans.get(day, 0))
+
+    def _pending(self, key: TransactionKey) -> Entry:
+        entry = self.pending.get(key)
+        if entry is None:
+            raise ValueError(f"no request is pending under {quoted(key)}")
+        return entry
+
+    def _decide(self, record: Decided) -> None:
+        """Count a decision; a reversal counts once both it and its original are decided."""
+        request = self._pending(record.key).request
+        del self.pending[record.key]
+        entry = Entry(request=request, state=EntryState.DECIDED, answer=record.answer)
+        self.decided[record.key] = entry
+        self._note_reversal(entry)
+        day = record.key.business_date
+        if was_given(entry):
+            self.totals[day] = _with_sale(self.totals.get(day, NO_TOTALS), entry)
+            if record.key in self.reversed:
+                self._count_reversal(entry)
+        elif request.parent in self.reversed and request.kind is Kind.REVERSAL:
+            original = self.decided.get(request.parent)
+            if original is not None and was_given(original):
+                self._count_reversal(original)
+
+    def _note_reversal(self, entry: Entry) -> None:
+        request, answer = entry.request, entry.answer
+        if request.kind is Kind.REVERSAL and request.parent and answer and answer.outcome.approved:
+            self.reversed.add(request.parent)
+
+    def _count_reversal(self, original: Entry) -> None:
+        day = original.request.key.business_date
+        totals = self.totals.get(day, NO_TOTALS)
+        self.totals[day] = msgspec.structs.replace(
+            totals,
+            reversed_count=totals.reversed_count + 1,
+            reversed_covered_kopecks=totals.reversed_covered_kopecks + _covered_kopecks(original),
+        )
+
+
+def given(outcome: Outcome) -> bool:
+    """Whether the service was given: approved, or offline and recorded."""
+    return outcome.approved or outcome is Outcome.RECORDED_IN_CONFLICT
+
+
+def was_given(entry: Entry) -> bool:
+    """Whether goods or a service were given under this decided request."""
+    answer = entry.answer
+    financial = entry.request.key.message_class is MessageClass.FINANCIAL
+    return financial and answer is not None and bool(answer.decision) and given(answer.outcome)
+
+
+def _with_sale(totals: TerminalTotals, entry: Entry) -> TerminalTotals:
+    """Return the day's totals with one more approved transaction."""
+    decision = entry.answer.decision if entry.answer else None
+    paid_kopecks = sum(line.paid_kopecks for line in decision.lines) if decision else 0
+    return msgspec.structs.replace(
+        totals,
+        approved_count=totals.approved_count + 1,
+        gross_kopecks=totals.gross_kopecks + entry.request.gross_kopecks,
+        covered_kopecks=totals.covered_kopecks + _covered_kopecks(entry),
+        paid_kopecks=totals.paid_kopecks + paid_kopecks,
+    )
+
+
+def _covered_kopecks(entry: Entry) -> int:
+    decision = entry.answer.decision if entry.answer else None
+    return sum(line.covered_kopecks for line in decision.lines) if decision else 0
+
+
+def quoted(key: TransactionKey) -> str:
+    """Return how people quote a transaction: date, terminal and STAN."""
+    return f"{key.business_date:%Y%m%d}-{key.terminal_id}-{key.stan:06}"

@@ -1,0 +1,245 @@
+"""The terminal as a state machine: it builds requests and judges answers, without input or output.
+
+Whoever drives it writes each record to the disk before acting on it (store.py), asks the card for
+the signature (card.py) and carries the request to the centre (link.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from processing.wire.digest import request_digest
+from processing.wire.outcome import Outcome
+from processing.wire.parameter_file import ParameterFile, ProfileName
+from processing.wire.receipt import Receipt, ReceiptError, ReceiptFault
+from processing.wire.transaction import (
+    CLASS_OF_KIND,
+    STAN_MAX,
+    Answer,
+    Evidence,
+    Kind,
+    Line,
+    MessageClass,
+    Request,
+    SignatureAlgorithm,
+    TransactionKey,
+    faults_of,
+)
+from terminal_sim.errors import TerminalError
+from terminal_sim.state import Counted, Opened, TerminalState, given
+
+INQUIRY_SERVICE: Final = "ALL"
+"""What an inquiry names as its service: it asks about all services allowed at the terminal."""
+
+PENDING_MAX: Final = 1_000
+"""Most requests without a decision; beyond it the terminal sells nothing before it was heard."""
+
+STANS_PER_SECOND: Final = 11
+"""A terminal that lost its state begins at this many STANs per second of the day: above anything
+it can have used before, and still within six digits at midnight."""
+
+NONCE_BYTES: Final = 16
+
+
+class CardIdentity(msgspec.Struct, frozen=True):
+    """What a request says of the card: its GUID, its region; `number` is for the receipt."""
+
+    card_id: bytes
+    issuer_region: int
+    number: str
+
+
+class Verdict(Enum):
+    """What an answer is worth."""
+
+    DECIDED = "decided"
+    NOT_DECIDED = "not decided"
+    NOT_BELIEVED = "not believed"
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """The verdict on an answer and, when it is not believed, why (the receipt's fault)."""
+
+    verdict: Verdict
+    reason: str = ""
+    whole_proof: bool = True
+
+
+RandomBytes = Callable[[int], bytes]
+
+
+class Terminal:
+    """One terminal: its parameters and its state. Times are UTC milliseconds since 1970."""
+
+    def __init__(
+        self, parameters: ParameterFile, state: TerminalState, random_bytes: RandomBytes
+    ) -> None:
+        self.parameters = parameters
+        self.state = state
+        self._random_bytes = random_bytes
+        self.zone = zone_of(parameters.time_zone)
+
+    def business_date(self, now_ms: int) -> date:
+        """Return the day of account of a transaction begun now: today's, after a close the next."""
+        day = local_date(now_ms, self.zone)
+        while day in self.state.closed:
+            day += timedelta(days=1)
+        return day
+
+    def next_key(self, message_class: MessageClass, now_ms: int) -> TransactionKey:
+        """Return the next free key. Raises `TerminalError` when the day's numbers are used up."""
+        day = self.business_date(now_ms)
+        stan = self.state.last_stans.get(day, 0) + 1
+        if stan > STAN_MAX:
+            raise TerminalError(
+                f"Номера операций за {day:%d.%m.%Y} исчерпаны: закройте день",
+                f"the transaction numbers of {day} are used up: close the day",
+            )
+        return TransactionKey(day, self.parameters.terminal_id, stan, message_class)
+
+    def counted(self, now_ms: int) -> Counted:
+        """Return the record that takes a number for a message without a transaction."""
+        key = self.next_key(MessageClass.AUTHORIZATION, now_ms)
+        return Counted(key.business_date, key.stan, self.state.sequence + 1)
+
+    def inquiry(self, card: CardIdentity, now_ms: int) -> Request:
+        """Return the unsigned question what this card is entitled to here."""
+        return self._request(Kind.INQUIRY, card, now_ms, INQUIRY_SERVICE, 0)
+
+    def sale(
+        self,
+        card: CardIdentity,
+        holder_id: bytes,
+        service: str,
+        version: int,
+        lines: tuple[Line, ...],
+        now_ms: int,
+        *,
+        evidence: Evidence = Evidence.TAP,
+        offline: bool = False,
+    ) -> Request:
+        """Return an unsigned sale; `offline` makes it an advice that is sent later."""
+        if len(self.state.pending) >= PENDING_MAX:
+            raise TerminalError(
+                f"Без решения уже {PENDING_MAX} операций: восстановите связь с центром",
+                f"{PENDING_MAX} transactions are undecided: restore the link to the centre",
+            )
+        unsigned = self._request(Kind.SALE, card, now_ms, service, version)
+        return msgspec.structs.replace(
+            unsigned, holder_id=holder_id, lines=lines, evidence=evidence, advice=offline
+        )
+
+    def reversal(self, original: Request, now_ms: int) -> Request:
+        """Return the request that takes `original` back; the terminal's MAC is its evidence."""
+        card = CardIdentity(original.card_id, original.issuer_region, "")
+        unsigned = self._request(
+            Kind.REVERSAL, card, now_ms, original.service, original.service_version
+        )
+        return checked(
+            msgspec.structs.replace(
+                unsigned,
+                holder_id=original.holder_id,
+                parent=original.key,
+                evidence=Evidence.NONE,
+                algorithm=SignatureAlgorithm.NONE,
+            )
+        )
+
+    def _request(
+        self, kind: Kind, card: CardIdentity, now_ms: int, service: str, version: int
+    ) -> Request:
+        return Request(
+            kind=kind,
+            key=self.next_key(CLASS_OF_KIND[kind], now_ms),
+            issuer_region=card.issuer_region,
+            card_id=card.card_id,
+            terminal_epoch=self.state.epoch,
+            terminal_sequence=self.state.sequence + 1,
+            signed_at_ms=now_ms,
+            service=service,
+            service_version=version,
+            nonce=self._random_bytes(NONCE_BYTES),
+        )
+
+    def judge(self, request: Request, answer: Answer) -> Judgement:
+        """Say whether the answer decides the request. No approval without a sound receipt."""
+        decision = answer.decision
+        if not answer.outcome.decided:
+            return Judgement(Verdict.NOT_DECIDED)
+        if decision is None:
+            # Another transaction holds this number: final for the number, nothing was done here.
+            known = answer.outcome is Outcome.KEY_REUSED
+            return Judgement(Verdict.DECIDED) if known else _not_believed("no decision in it")
+        if decision.outcome is not answer.outcome:
+            return _not_believed("two outcomes in one answer")
+        if decision.request_digest != request_digest(request):
+            return _not_believed("it decides another request")
+        if answer.outcome.approved and request.lines:
+            covered = [line.covered_kopecks + line.paid_kopecks for line in decision.lines]
+            if covered != [line.gross_kopecks for line in request.lines]:
+                return _not_believed("its amounts do not add up to what was rung up")
+        if not answer.receipt and not given(answer.outcome):
+            return Judgement(Verdict.DECIDED, whole_proof=False)
+        try:
+            Receipt.decode(answer.receipt).verify(decision, self.parameters.receipt_public_key)
+        except ReceiptError as error:
+            # The hex-text port has no room for the path; there the MAC alone ties the decision
+            # to the signed block.
+            hex_port = self.parameters.profile is ProfileName.HEX
+            if hex_port and error.fault is ReceiptFault.PATH_MISSING:
+                return Judgement(Verdict.DECIDED, whole_proof=False)
+            return _not_believed(error.fault.value)
+        return Judgement(Verdict.DECIDED)
+
+
+def _not_believed(reason: str) -> Judgement:
+    return Judgement(Verdict.NOT_BELIEVED, reason, whole_proof=False)
+
+
+def checked(request: Request) -> Request:
+    """Return the request if its form is sound; raises `TerminalError` naming what is not."""
+    if faults := faults_of(request):
+        listed = "; ".join(faults)
+        raise TerminalError(
+            f"Запрос составлен неверно: {listed}", f"the request is wrong: {listed}"
+        )
+    return request
+
+
+def opened(epoch: int, terminal: ParameterFile, now_ms: int) -> Opened:
+    """Return the record that begins a state: a new epoch and numbers above any used today.
+
+    `epoch` is the last one known, 0 when none is. The new one counts seconds since 1970, so it
+    rises even when the folder that held the last one is gone.
+    """
+    zone = zone_of(terminal.time_zone)
+    moment = datetime.fromtimestamp(now_ms / 1000, zone)
+    second = moment.hour * 3600 + moment.minute * 60 + moment.second
+    return Opened(
+        terminal.terminal_id,
+        max(epoch + 1, now_ms // 1000),
+        moment.date(),
+        second * STANS_PER_SECOND,
+    )
+
+
+def local_date(now_ms: int, zone: ZoneInfo) -> date:
+    """Return the date that the clocks of `zone` show."""
+    return datetime.fromtimestamp(now_ms // 1000, UTC).astimezone(zone).date()
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Return a time zone. Raises `TerminalError` when this machine does not know it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise TerminalError(
+            f"Часовой пояс {name} неизвестен; установите пакет tzdata (pip install tzdata)",
+            f"the time zone {name} is unknown; install tzdata (pip install tzdata)",
+        ) from error

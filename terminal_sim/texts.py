@@ -1,0 +1,249 @@
+"""The terminal's words in Russian and English: one catalogue for screen and receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from processing.wire.outcome import TEXTS, Outcome
+from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
+from terminal_sim.errors import Language
+from terminal_sim.money import format_kopecks, format_quantity
+
+ROUBLE_OKEI: Final = 383
+"""ОКЕИ code of the rouble: a right in money, counted in kopecks."""
+
+UNITS: Final[dict[int, tuple[str, str]]] = {
+    113: ("м³", "m³"),
+    245: ("кВт·ч", "kWh"),
+    246: ("кВт·ч", "kWh"),
+    355: ("мин", "min"),
+    356: ("ч", "h"),
+    642: ("ед.", "units"),
+    778: ("уп.", "packs"),
+    796: ("шт.", "pcs"),
+}
+"""Short names of units by ОКЕИ code; an unknown code is shown as a number."""
+
+
+class Phrase(Enum):
+    """What the terminal says, in Russian and English; `say` fills the {facts} in."""
+
+    RECEIPT = ("СОЦИАЛЬНАЯ КВИТАНЦИЯ", "SOCIAL RECEIPT")
+    RECEIPT_REVERSAL = ("ОТМЕНА ОПЕРАЦИИ", "REVERSAL")
+    DECLINED = ("ОТКАЗ", "DECLINED")
+    NOT_DECIDED = ("РЕШЕНИЯ НЕТ", "NOT DECIDED")
+    OFFLINE = ("ЗАПИСАНО БЕЗ СВЯЗИ", "RECORDED OFFLINE")
+    TERMINAL = ("Терминал", "Terminal")
+    NUMBER = ("Операция", "Number")
+    CARD = ("Карта", "Card")
+    SERVICE = ("Услуга", "Service")
+    ORIGINAL = ("Отменяется", "Reverses")
+    COVERED = ("по льготе", "covered")
+    TO_PAY = ("к оплате", "to pay")
+    TOTAL = ("Всего", "Total")
+    TOTAL_COVERED = ("Оплачено льготой", "Covered")
+    TOTAL_TO_PAY = ("К ОПЛАТЕ", "TO PAY")
+    REMAINING = ("Остаток", "Remaining")
+    APPROVAL_CODE = ("Код одобрения", "Approval code")
+    JOURNAL = ("Журнал", "Journal")
+    PROVEN = ("Подпись центра проверена", "The centre's signature is verified")
+    PROVEN_BY_MAC = (
+        "Ответ подтверждён ключом терминала",
+        "The answer is authenticated by the terminal's key",
+    )
+    UNKNOWN = (
+        "Ответ центра неизвестен. Запрос сохранён и будет повторён под тем же номером",
+        "The answer is unknown. The request is kept and will be asked again under its number",
+    )
+    NOT_BELIEVED = (
+        "Ответ центра не доказан ({reason}). Услугу не оказывайте: запрос будет повторён",
+        "The answer is not proven ({reason}). Do not give the service: it will be asked again",
+    )
+    KEPT_OFFLINE = (
+        "Операция сохранена и уйдёт в центр, когда появится связь",
+        "The transaction is kept and will be sent when the centre can be reached",
+    )
+    NO_RIGHTS = (
+        "На этом терминале у карты нет действующих прав",
+        "The card gives no rights at this terminal",
+    )
+    NO_PENDING = ("Все операции с решением", "Every transaction is decided")
+    TORN = (
+        "Последняя запись терминала оборвана и не отправлялась; она отброшена ({bytes} байт)",
+        "The terminal's last record was cut off and never sent; it was dropped ({bytes} bytes)",
+    )
+    DAMAGED = (
+        "Журнал терминала повреждён ({damage}); начата новая эпоха {epoch}, копия отложена",
+        "The terminal's log is damaged ({damage}); epoch {epoch} begins, a copy is kept aside",
+    )
+    RIGHTS_TITLE = ("Права по карте {card}", "Rights of card {card}")
+    HOLDER = ("Получатель", "Holder")
+    WHAT = ("Что положено", "Entitled to")
+    LEFT = ("Осталось", "Left")
+    GRANTED = ("Назначено", "Granted")
+    PERCENT = ("Льгота", "Covered")
+    VALID_TO = ("До", "Until")
+    TOTALS_TITLE = ("Итоги за {day}", "Totals of {day}")
+    MINE = ("Терминал", "Terminal")
+    CENTRE = ("Центр", "Centre")
+    APPROVED_COUNT = ("Одобрено операций", "Approved")
+    GROSS = ("Стоимость", "Gross")
+    PAID = ("Оплачено гражданами", "Paid by citizens")
+    REVERSED_COUNT = ("Отменено операций", "Reversed")
+    REVERSED_COVERED = ("Отменено льгот", "Reversed, covered")
+    IN_BALANCE = ("Итоги сошлись", "The totals agree")
+    OUT_OF_BALANCE = ("Итоги НЕ сошлись", "The totals do NOT agree")
+    NOT_COMPARED = ("Центр не сверил итоги", "The centre did not compare the totals")
+    STILL_PENDING = (
+        "Без решения: {count}. Итоги сойдутся, когда они будут решены",
+        "Undecided: {count}. The totals agree once these are decided",
+    )
+    DAY_CLOSED = (
+        "День {day} закрыт. Новые операции пойдут следующим днём",
+        "The day {day} is closed. New transactions belong to the next day",
+    )
+    ECHO = (
+        "Центр на связи. Время центра {centre}, часы терминала расходятся на {seconds} с",
+        "The centre answers. Its time is {centre}, the terminal's clock is {seconds} s off",
+    )
+    PRESENT = ("Приложите карту", "Present the card")
+    PRESS_ENTER = ("Enter — взять карту {card}", "Press Enter to take the card {card}")
+    REMOVE = ("Заберите карту", "Take the card away")
+    RING_UP = (
+        "Что отпускаем? ТОВАР=КОЛИЧЕСТВО@ЦЕНА через пробел; пусто — закончить",
+        "What is sold? ITEM=QUANTITY@PRICE, separated by spaces; empty to finish",
+    )
+    WHICH_SERVICE = ("Услуга? {services}", "Which service? {services}")
+    WHICH_HOLDER = ("Для кого? {holders}", "For whom? {holders}")
+    PIN = ("ПИН-код карты: ", "Card PIN: ")
+    PIN_LEFT = ("Осталось попыток: {count}", "Attempts left: {count}")
+    FAREWELL = ("Смена окончена", "The shift has ended")
+
+    def say(self, language: Language, **facts: object) -> str:
+        """Return the phrase for a person."""
+        ru, en = self.value
+        text: str = ru if language == "ru" else en
+        return text.format_map(facts) if facts else text
+
+
+FACT_NAMES: Final[dict[str, tuple[str, str]]] = {
+    "item": ("Товар", "Item"),
+    "remaining": ("Осталось", "Left"),
+    "until": ("Период до", "Period ends"),
+    "line": ("Строка", "Line"),
+    "unit": ("Единица", "Unit"),
+    "centre": ("Время центра", "Centre's time"),
+    "signed": ("Время терминала", "Terminal's time"),
+    "valid_to": ("Действует до", "Valid until"),
+    "version": ("Действует версия", "Version in force"),
+    "reason": ("Причина", "Reason"),
+    "field": ("Поле", "Field"),
+    "expected": ("Ожидалось", "Expected"),
+    "original": ("Исходная операция", "Original"),
+}
+"""How a fact of an answer is called; an unknown one keeps its own name."""
+
+_ORIGINAL_STATES: Final[dict[str, tuple[str, str]]] = {
+    "unknown": ("в центр не поступала", "never reached the centre"),
+    "reversed": ("отменена раньше", "reversed before"),
+    "declined": ("была отклонена", "had been declined"),
+}
+
+
+def outcome_text(outcome: Outcome, language: Language) -> tuple[str, str]:
+    """Return what happened and what would change it."""
+    text = TEXTS[outcome]
+    return (text.ru, text.ru_remedy) if language == "ru" else (text.en, text.en_remedy)
+
+
+def fact_lines(
+    facts: Mapping[str, str],
+    parameters: ParameterFile,
+    service: ServiceParameters | None,
+    language: Language,
+) -> list[str]:
+    """Return the facts of an answer as sentences; numbers in the unit of the item named."""
+    item = item_named(facts.get("item", ""), parameters)
+    lines = []
+    for name, value in facts.items():
+        shown = value
+        if name == "item" and item is not None:
+            shown = item_name(item, language)
+        elif name == "remaining" and value.isdecimal():
+            shown = _remaining(int(value), item, service, language)
+        elif name == "unit" and value.isdecimal():
+            shown = unit_name(int(value), language)
+        elif name == "reason" and value.isdecimal():
+            shown = _reason(int(value), language)
+        elif name == "original":
+            shown = _one_of(_ORIGINAL_STATES.get(value, (value, value)), language)
+        lines.append(f"{_one_of(FACT_NAMES.get(name, (name, name)), language)}: {shown}")
+    return lines
+
+
+def _remaining(
+    remaining: int,
+    item: ItemParameters | None,
+    service: ServiceParameters | None,
+    language: Language,
+) -> str:
+    if service is not None and service.consumes == CONSUMES_KOPECKS:
+        return format_kopecks(remaining)
+    if item is None or (service is not None and service.consumes == CONSUMES_ONE):
+        return format_quantity(remaining, 0)
+    return amount_of(remaining, item.unit_okei, item.scale, language)
+
+
+CONSUMES_KOPECKS: Final = 2
+CONSUMES_ONE: Final = 3
+"""What a line takes from an allowance (parameter file): its kopecks, or one."""
+
+
+def _reason(code: int, language: Language) -> str:
+    known = {int(outcome): outcome for outcome in Outcome}
+    return outcome_text(known[code], language)[0] if code in known else str(code)
+
+
+def _one_of(pair: tuple[str, str], language: Language) -> str:
+    return pair[0] if language == "ru" else pair[1]
+
+
+def unit_name(unit_okei: int, language: Language) -> str:
+    """Return the short name of a unit, or its ОКЕИ code."""
+    fallback = (f"ОКЕИ {unit_okei}", f"OKEI {unit_okei}")
+    return _one_of(UNITS.get(unit_okei, fallback), language)
+
+
+def amount_of(quantity: int, unit_okei: int, scale: int, language: Language) -> str:
+    """Return a quantity with its unit; roubles as money."""
+    if unit_okei == ROUBLE_OKEI and scale == 2:
+        return format_kopecks(quantity)
+    return f"{format_quantity(quantity, scale)}\u00a0{unit_name(unit_okei, language)}"
+
+
+def item_named(code: str, parameters: ParameterFile) -> ItemParameters | None:
+    """Return the item of this code, or None."""
+    return next((item for item in parameters.items if item.item == code), None)
+
+
+def service_named(code: str, parameters: ParameterFile) -> ServiceParameters | None:
+    """Return the service of this code, or None."""
+    return next((one for one in parameters.services if one.service == code), None)
+
+
+def item_name(item: ItemParameters, language: Language) -> str:
+    """Return an item's name."""
+    return item.name_ru if language == "ru" else item.name_en
+
+
+def class_name(item_class: str, parameters: ParameterFile, language: Language) -> str:
+    """Return what people call a class: the one item's name, or the class and its items' number."""
+    names = [item_name(i, language) for i in parameters.items if i.item_class == item_class]
+    return names[0] if len(names) == 1 else item_class
+
+
+def masked(card_number: str) -> str:
+    """Return a card number as a receipt may show it: the last four digits."""
+    return f"•••• {card_number[-4:]}" if card_number else "—"
