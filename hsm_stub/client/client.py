@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 import threading
 import time
@@ -214,8 +213,15 @@ def _open(address: Address, deadline: float) -> socket.socket:
 
 
 def _is_stale(opened: socket.socket) -> bool:
-    """Return whether an idle connection ended: only an end or junk makes it readable."""
-    return bool(select.select([opened], [], [], 0)[0])
+    """Return whether an idle connection ended: only an end or junk gives it something to read."""
+    opened.setblocking(False)
+    try:
+        opened.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _left(deadline: float) -> float:

@@ -1,0 +1,135 @@
+"""Card certificates: what is in them, who verifies them, what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from hsm_stub.certificates import CERTIFICATE_BYTES_MAX, PIV_CARD_AUTH, luhn_is_right
+from hsm_stub.client import commands as c
+from hsm_stub.errors import CommandRefused
+from hsm_stub.security_module import SecurityModule
+from tests.hsm_stub.examples import CARD_NUMBER, DAY_MS, certificate_command
+from tests.hsm_stub.running import NOW_MS
+
+SLOTS = [
+    (c.CertificateSlot.AUTHENTICATION, ExtendedKeyUsageOID.CLIENT_AUTH, False),
+    (c.CertificateSlot.CARD_AUTHENTICATION, PIV_CARD_AUTH, True),
+]
+
+
+def issue(module: SecurityModule, command: c.IssueCardCertificate) -> x509.Certificate:
+    answer = module.execute(command)
+    assert isinstance(answer, c.Certificate)
+    assert len(answer.der) <= CERTIFICATE_BYTES_MAX
+    return x509.load_der_x509_certificate(answer.der)
+
+
+def issuer(module: SecurityModule) -> x509.Certificate:
+    answer = module.execute(c.GetPublicKeys())
+    assert isinstance(answer, c.PublicKeys)
+    return x509.load_der_x509_certificate(answer.issuing_certificates[0])
+
+
+@pytest.mark.parametrize(("slot", "purpose", "critical"), SLOTS)
+def test_content(
+    module: SecurityModule, slot: c.CertificateSlot, purpose: x509.ObjectIdentifier, critical: bool
+) -> None:
+    command = certificate_command(slot)
+    certificate = issue(module, command)
+    found = certificate.extensions
+
+    subject = [(name.oid, name.value) for name in certificate.subject]
+    assert subject == [
+        (NameOID.COMMON_NAME, CARD_NUMBER),
+        (NameOID.SERIAL_NUMBER, "01234567-89ab-cdef-0123-456789abcdef"),
+    ]
+    point = certificate.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+    assert point == command.public_key
+    assert certificate.not_valid_before_utc == datetime.fromtimestamp(NOW_MS // 1000, UTC)
+    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == timedelta(1826)
+    usage = found.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert usage.value.digital_signature
+    assert not usage.value.key_cert_sign
+    extended = found.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert (list(extended.value), extended.critical) == ([purpose], critical)
+    names = found.get_extension_for_class(x509.SubjectAlternativeName).value
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    assert uris == ["urn:uuid:01234567-89ab-cdef-0123-456789abcdef"]
+    assert not found.get_extension_for_class(x509.BasicConstraints).value.ca
+    authority = found.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    above = issuer(module).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    assert authority.key_identifier == above.digest
+
+
+def test_signed_by_the_issuing_ca(module: SecurityModule) -> None:
+    certificate = issue(module, certificate_command(c.CertificateSlot.CARD_AUTHENTICATION))
+    certificate.verify_directly_issued_by(issuer(module))
+
+
+def test_region_stands_in_the_issuer(module: SecurityModule) -> None:
+    assert issuer(module).subject.rfc4514_string() == "CN=spk issuing CA,ST=77,C=RU"
+
+
+def test_serials_differ_and_fit_20_bytes(module: SecurityModule) -> None:
+    command = certificate_command(c.CertificateSlot.AUTHENTICATION)
+    serials = {issue(module, command).serial_number for _ in range(8)}
+    assert len(serials) == 8
+    assert all(0 < serial < 2**159 for serial in serials)
+
+
+@pytest.mark.parametrize("slot", list(c.CertificateSlot))
+def test_openssl_verifies(module: SecurityModule, slot: c.CertificateSlot, tmp_path: Path) -> None:
+    for name, certificate in (
+        ("ca.pem", issuer(module)),
+        ("card.pem", issue(module, certificate_command(slot))),
+    ):
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        (tmp_path / name).write_bytes(pem)
+    moment = str(NOW_MS // 1000 + 60)
+    arguments = ["-x509_strict", "-attime", moment, "-CAfile", "ca.pem", "card.pem"]
+    checked = subprocess.run(
+        ["openssl", "verify", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout) == (0, "card.pem: OK\n"), checked.stderr
+
+
+REFUSED: list[tuple[dict[str, object], str]] = [
+    ({"public_key": b"\x04" + bytes(64)}, "public_key is no point"),
+    ({"public_key": b"\x02" + bytes(64)}, "public_key is no point"),
+    ({"card_number": "9643907700000000018"}, "card_number is no card number"),
+    ({"card_number": "4643907700000000010"}, "card_number is no card number"),
+    ({"not_after_ms": NOW_MS}, "must lie after not_before_ms"),
+    ({"not_after_ms": NOW_MS + 3661 * DAY_MS}, "by at most 3660 days"),
+    ({"not_before_ms": NOW_MS - 3 * DAY_MS}, "inside the issuing CA's own, 2026-"),
+    (
+        {"not_before_ms": NOW_MS + 7000 * DAY_MS, "not_after_ms": NOW_MS + 7305 * DAY_MS},
+        "inside the issuing CA's own",
+    ),
+    ({"not_after_ms": 2**63 - 1}, "beyond the year 9999"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED)
+def test_refused(module: SecurityModule, changes: dict[str, object], message: str) -> None:
+    command = certificate_command(c.CertificateSlot.AUTHENTICATION, **changes)
+    with pytest.raises(CommandRefused, match=message) as caught:
+        module.execute(command)
+    assert caught.value.code is c.Refusal.BAD_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("digits", "right"),
+    [("0", True), ("18", True), ("79927398713", True), ("79927398710", False), ("9643", False)],
+)
+def test_luhn(digits: str, right: bool) -> None:
+    assert luhn_is_right(digits) is right
