@@ -1,0 +1,61 @@
+"""What passes between the parts of authorization, to the database and back."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from uuid import UUID
+
+import msgspec
+
+from processing.wire.outcome import Outcome
+from processing.wire.transaction import Decision, Request, Right
+
+
+class Proof(IntEnum):
+    """What the check of the card's signature found; a fact for the rules, not yet an outcome."""
+
+    NOT_NEEDED = 0
+    RIGHT = 1
+    CARD_UNKNOWN = 2
+    WRONG = 3
+
+
+class CardKey(msgspec.Struct, frozen=True):
+    """A card's public keys (uncompressed P-256 points) and whose card it is.
+
+    They never change for a card's GUID: a new key is a new card.
+    """
+
+    card_id: bytes
+    holder_id: bytes
+    tap: bytes
+    pin: bytes
+
+
+class Case(msgspec.Struct, frozen=True, eq=False):
+    """A request made ready for the rules.
+
+    `holder_id` is the request's, or the card's own holder when an inquiry names none; `bucket`
+    is that holder's; `canonical` are the bytes the card signed and `digest` their SHA-256.
+    """
+
+    request: Request
+    canonical: bytes
+    digest: bytes
+    proof: Proof
+    holder_id: UUID
+    bucket: int
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """What engine.authorize answered to one case.
+
+    `decision` is None when the key belongs to another request. `replayed` tells a stored decision
+    from one just made. `balances` are what the allowances drawn on still hold.
+    """
+
+    outcome: Outcome
+    decision: Decision | None
+    replayed: bool
+    facts: dict[str, str]
+    balances: tuple[Right, ...] = ()

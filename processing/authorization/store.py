@@ -1,0 +1,195 @@
+"""Authorization in the database: calls of sql/functions/authorization, as the role spk_processing.
+
+Rows go in as composite arrays (`engine.request`, `engine.line`) and come back as `engine.answer`.
+Every method raises the errors of `processing.kernel.database.DatabasePool`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from processing.authorization.model import CardKey, Case, Ruling
+from processing.kernel.database import DatabasePool
+from processing.kernel.errors import DatabaseError
+from processing.wire.outcome import Outcome
+from processing.wire.transaction import (
+    RIGHTS_MAX,
+    DecidedLine,
+    Decision,
+    Request,
+    Right,
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_AUTHORIZE: Final = "SELECT * FROM engine.authorize($1, $2, $3, $4, $5, $6)"
+_CARD: Final = """
+    SELECT card_id, holder_id, public_key_tap, public_key_pin FROM cards.card WHERE card_id = $1
+"""
+_RIGHTS: Final = "SELECT * FROM engine.rights_of($1, $2, $3, $4, $5, $6)"
+
+
+class BatchCollisionError(DatabaseError):
+    """The batch met another worker's on the same key or allowance; nothing of it was written."""
+
+
+class AuthorizationStore:
+    """What authorization reads and writes."""
+
+    def __init__(self, pool: DatabasePool) -> None:
+        self._pool = pool
+
+    async def card_key(self, card_id: bytes) -> CardKey | None:
+        """Return a registered card's keys; None when there is no such card."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(_CARD, UUID(bytes=card_id))
+        if row is None:
+            return None
+        return CardKey(
+            row["card_id"].bytes,
+            row["holder_id"].bytes,
+            row["public_key_tap"],
+            row["public_key_pin"],
+        )
+
+    async def authorize(
+        self,
+        lane: int,
+        block: int,
+        decided_at_ms: int,
+        posting_date: date,
+        cases: Sequence[Case],
+    ) -> list[Ruling]:
+        """Decide a batch in one database transaction; return its rulings in the cases' order.
+
+        When this returns, the decisions are committed. No two cases may share a key. Raises
+        `BatchCollisionError` when the batch has to be tried again.
+        """
+        requests = [_request_row(number, case) for number, case in enumerate(cases, 1)]
+        lines = [row for number, case in enumerate(cases, 1) for row in _line_rows(number, case)]
+        async with self._pool.connection() as connection:
+            try:
+                rows = await connection.fetch(
+                    _AUTHORIZE, lane, block, at_time(decided_at_ms), posting_date, requests, lines
+                )
+            except (
+                asyncpg.SerializationError,
+                asyncpg.DeadlockDetectedError,
+                asyncpg.UniqueViolationError,
+            ) as error:
+                raise BatchCollisionError(str(error)) from error
+        rulings = {row["ordinal"]: _ruling(row, cases[row["ordinal"] - 1]) for row in rows}
+        return [rulings[number] for number in range(1, len(cases) + 1)]
+
+    async def rights(
+        self, request: Request, own_holder: UUID, decided_at_ms: int, first_right: int
+    ) -> tuple[list[Right], bool]:
+        """Return a page of what the card opens at this terminal, and whether more rights follow.
+
+        The page begins with number `first_right` (from 0) and holds at most `RIGHTS_MAX`; what is
+        the card holder's own comes before what is others'.
+        """
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(
+                _RIGHTS,
+                UUID(bytes=request.card_id),
+                own_holder,
+                request.key.terminal_id,
+                at_time(decided_at_ms),
+                first_right,
+                RIGHTS_MAX + 1,
+            )
+        return [_right(row) for row in rows[:RIGHTS_MAX]], len(rows) > RIGHTS_MAX
+
+
+def at_time(utc_ms: int) -> datetime:
+    """Return the time `utc_ms` milliseconds after 1970, exactly."""
+    return _EPOCH + _MILLISECOND * utc_ms
+
+
+def _request_row(number: int, case: Case) -> tuple[object, ...]:
+    request, key, parent = case.request, case.request.key, case.request.parent
+    return (
+        number,
+        case.bucket,
+        key.business_date,
+        key.terminal_id,
+        key.stan,
+        int(key.message_class),
+        0,
+        int(request.kind),
+        request.advice,
+        int(request.evidence),
+        int(case.proof),
+        UUID(bytes=request.card_id),
+        case.holder_id,
+        request.service,
+        request.service_version,
+        *(
+            (None, None, None, None)
+            if parent is None
+            else (
+                parent.business_date,
+                parent.terminal_id,
+                parent.stan,
+                int(parent.message_class),
+            )
+        ),
+        at_time(request.signed_at_ms),
+        case.digest,
+        case.canonical,
+        request.signature,
+    )
+
+
+def _line_rows(number: int, case: Case) -> list[tuple[object, ...]]:
+    return [
+        (number, line_no, line.item, line.quantity, line.unit_okei, line.scale, line.gross_kopecks)
+        for line_no, line in enumerate(case.request.lines, 1)
+    ]
+
+
+def _ruling(row: asyncpg.Record, case: Case) -> Ruling:
+    outcome = Outcome(row["outcome"])
+    facts = row["facts"]
+    return Ruling(
+        outcome=outcome,
+        decision=None if row["place"] is None else _decision(row, case, outcome),
+        replayed=row["replayed"],
+        facts={} if facts is None else msgspec.json.decode(facts, type=dict[str, str]),
+        balances=tuple(_balance(balance, case) for balance in row["balances"] or ()),
+    )
+
+
+def _decision(row: asyncpg.Record, case: Case, outcome: Outcome) -> Decision:
+    amounts = zip(row["covered_kopecks"] or (), row["paid_kopecks"] or (), strict=True)
+    return Decision(
+        request_digest=case.digest,
+        outcome=outcome,
+        approval_code=row["approval_code"],
+        posting_date=row["posting_date"],
+        decided_at_ms=(row["decided_at"] - _EPOCH) // _MILLISECOND,
+        lane=row["lane"],
+        block=row["block"],
+        ordinal=row["place"],
+        lines=tuple(DecidedLine(covered, paid) for covered, paid in amounts),
+    )
+
+
+def _balance(row: asyncpg.Record, case: Case) -> Right:
+    return Right(
+        holder_id=case.holder_id.bytes,
+        service=case.request.service,
+        service_version=case.request.service_version,
+        **row,
+    )
+
+
+def _right(row: asyncpg.Record) -> Right:
+    return Right(**{**row, "holder_id": row["holder_id"].bytes})

@@ -1,0 +1,290 @@
+"""The ISO 8583 gateway: frames on TCP in, answers out, nothing decided here.
+
+Of each frame: read it (a fault is answered with 30 and the connection kept), find the terminal's
+key, check the MAC, hand the message on, answer under the same key. Frames of one connection are
+worked on side by side, so answers may overtake each other; a terminal matches them by STAN.
+
+Bounds: `CONNECTIONS_MAX` connections, each with `OUTSTANDING_MAX` frames under way, after which
+its socket is not read until one is answered; a terminal that does not read its answers stops
+being read as well, and holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from typing import Final, Protocol, assert_never, cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from structlog.typing import FilteringBoundLogger
+
+from hsm_stub.client.errors import HsmError
+from processing.kernel.errors import DatabaseError
+from processing.kernel.metrics import LATENCY_BUCKETS_SECONDS
+from processing.wire.iso8583.answers import encode_answer, malformed_answer, undecided_answer
+from processing.wire.iso8583.errors import Frame, FramingError, WireError
+from processing.wire.iso8583.framing import FrameReader, Framing
+from processing.wire.iso8583.mac import Mac
+from processing.wire.iso8583.messages import (
+    Network,
+    NetworkAnswer,
+    ParsedMessage,
+    Totals,
+    TotalsAnswer,
+    Transaction,
+)
+from processing.wire.iso8583.requests import parse_message
+from processing.wire.iso8583.spec import Profile
+from processing.wire.outcome import Outcome
+from processing.wire.transaction import Answer, Request
+
+CONNECTIONS_MAX: Final = 2_000
+OUTSTANDING_MAX: Final = 64
+WRITE_BUFFER_MAX_BYTES: Final = 256 * 1024
+"""Unread answers of one connection, after which it is not read any more."""
+
+IDLE_TIMEOUT_MS: Final = 900_000
+"""A connection on which nothing came for so long is closed; the terminal opens another."""
+
+
+class TerminalMacs(Protocol):
+    """Finds the key of a terminal."""
+
+    async def mac(self, terminal_id: str, key_id: int) -> Mac | None:
+        """Return the key, or None when terminal or generation are not registered."""
+
+
+class Handlers(Protocol):
+    """What the gateway hands messages on to. Nothing of it raises for what a terminal sent."""
+
+    async def authorize(self, request: Request, first_right: int) -> Answer:
+        """Decide a transaction."""
+
+    async def settle(self, totals: Totals) -> TotalsAnswer:
+        """Compare a terminal's totals of a day with the centre's."""
+
+    def network(self, message: Network) -> NetworkAnswer:
+        """Answer a message about the connection itself."""
+
+
+class GatewayMetrics:
+    """What operators see of the gateway."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.connections = Gauge(
+            "spk_iso8583_connections", "Open terminal connections", registry=registry
+        )
+        self.answers = Counter(
+            "spk_iso8583_answers", "Answers by outcome", ["outcome"], registry=registry
+        )
+        self.framing_faults = Counter(
+            "spk_iso8583_framing_faults", "Connections closed for bad framing", registry=registry
+        )
+        self.seconds = Histogram(
+            "spk_iso8583_seconds",
+            "Seconds from a whole frame to its answer",
+            buckets=LATENCY_BUCKETS_SECONDS,
+            registry=registry,
+        )
+
+
+class Gateway:
+    """Serves one port. `listen` to begin, `close` to answer what was accepted and end."""
+
+    def __init__(
+        self,
+        *,
+        framing: Framing,
+        profile: Profile,
+        keys: TerminalMacs,
+        handlers: Handlers,
+        log: FilteringBoundLogger,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self.framing = framing
+        self.profile = profile
+        self._keys = keys
+        self._handlers = handlers
+        self.log = log
+        self.metrics = metrics
+        self.connections: set[TerminalConnection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int) -> int:
+        """Begin to serve; return the port (of use when 0 was asked). Raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: TerminalConnection(self), host, port)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Accept nothing more, answer what was accepted, close the connections."""
+        if self._server is not None:
+            self._server.close()
+        await asyncio.gather(*(connection.finish() for connection in list(self.connections)))
+
+    async def answer(self, message: bytes) -> bytes:
+        """Return the answer to one message. Raises only for faults of the centre itself."""
+        try:
+            parsed = parse_message(message, self.profile)
+        except WireError as error:
+            self.log.warning(
+                "message not understood",
+                field=error.field,
+                offset=error.offset,
+                expected=error.expected,
+                found=error.found,
+            )
+            self._count(error.outcome)
+            return malformed_answer(error, self.profile)
+        log = self.log.bind(terminal=parsed.terminal_id)
+        try:
+            mac = await self._keys.mac(parsed.terminal_id, parsed.key_id)
+        except (DatabaseError, HsmError) as error:
+            log.error("terminal key not to be had", fault=str(error))
+            self._count(Outcome.TRY_LATER)
+            return undecided_answer(Outcome.TRY_LATER, parsed, None)
+        if mac is None or not parsed.authentic(mac):
+            outcome = Outcome.TERMINAL_UNKNOWN if mac is None else Outcome.MAC_WRONG
+            log.warning("message not authentic", outcome=outcome.name, key=parsed.key_id)
+            self._count(outcome)
+            return undecided_answer(outcome, parsed, None)
+        return await self._answer_authentic(parsed, mac, log)
+
+    async def _answer_authentic(
+        self, parsed: ParsedMessage, mac: Mac, log: FilteringBoundLogger
+    ) -> bytes:
+        answer: Answer | TotalsAnswer | NetworkAnswer
+        match parsed.message:
+            case Transaction(request=request, first_right=first_right):
+                answer = await self._handlers.authorize(request, first_right)
+                log.info(
+                    "transaction",
+                    kind=request.kind.name,
+                    date=str(request.key.business_date),
+                    stan=request.key.stan,
+                    outcome=answer.outcome.name,
+                    repeat=request.repeat,
+                )
+            case Totals() as totals:
+                answer = await self._handlers.settle(totals)
+                log.info("totals", date=str(totals.business_date), result=answer.settlement.name)
+            case Network() as network:
+                answer = self._handlers.network(network)
+            case _:
+                assert_never(parsed.message)
+        self._count(answer.outcome)
+        return encode_answer(answer, parsed, mac)
+
+    def _count(self, outcome: Outcome) -> None:
+        self.metrics.answers.labels(outcome.name).inc()
+
+
+class TerminalConnection(asyncio.Protocol):
+    """One terminal's connection."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._reader = FrameReader(gateway.framing)
+        self._log = gateway.log.bind(connection=next(self._numbers))
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Frames of the last piece beyond `OUTSTANDING_MAX`; no more is read until they are begun.
+        self._queued: deque[Frame] = deque()
+        self._transport: asyncio.Transport | None = None
+        self._writable = True
+        self._finishing = False
+        self._idle: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection in, or turn it away past the bound."""
+        self._transport = transport = cast("asyncio.Transport", transport)
+        if len(self._gateway.connections) >= CONNECTIONS_MAX:
+            self._log.warning("connection turned away", connections=CONNECTIONS_MAX)
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX_BYTES)
+        self._gateway.connections.add(self)
+        self._gateway.metrics.connections.inc()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection; what it asked is decided all the same."""
+        if self in self._gateway.connections:
+            self._gateway.connections.discard(self)
+            self._gateway.metrics.connections.dec()
+        if self._idle is not None:
+            self._idle.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Work on every whole frame in the stream."""
+        self._watch()
+        try:
+            frames = self._reader.feed(data)
+        except FramingError as error:
+            self._log.warning("stream without frames, closed", fault=str(error))
+            self._gateway.metrics.framing_faults.inc()
+            self._queued.extend(error.frames)
+            self._close_when_answered()
+            return
+        self._queued.extend(frames)
+        self._regulate()
+
+    def pause_writing(self) -> None:
+        """The terminal does not read its answers: stop reading its requests."""
+        self._writable = False
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        """The terminal reads again."""
+        self._writable = True
+        self._regulate()
+
+    async def finish(self) -> None:
+        """Read no more, answer what was accepted, close."""
+        self._close_when_answered()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _answer(self, frame: Frame) -> None:
+        gateway = self._gateway
+        with gateway.metrics.seconds.time():
+            message = await gateway.answer(frame.message)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(gateway.framing.wrap(message, frame.answer_tpdu))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A fault of ours: the terminal gets no answer and asks again; nothing is pretended.
+            self._log.error("answer failed", exc_info=error)
+        self._regulate()
+
+    def _close_when_answered(self) -> None:
+        self._finishing = True
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """Begin what there is room for; read on exactly while there is room for more."""
+        while self._queued and len(self._tasks) < OUTSTANDING_MAX:
+            task = asyncio.get_running_loop().create_task(self._answer(self._queued.popleft()))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._finishing and not self._tasks:
+            transport.close()
+            return
+        room = len(self._tasks) < OUTSTANDING_MAX and self._writable and not self._finishing
+        if room and not transport.is_reading():
+            transport.resume_reading()
+        elif not room and transport.is_reading():
+            transport.pause_reading()
+
+    def _watch(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        loop = asyncio.get_running_loop()
+        self._idle = loop.call_later(IDLE_TIMEOUT_MS / 1000, self._close_when_answered)

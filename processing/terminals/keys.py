@@ -1,0 +1,57 @@
+"""The MAC keys of terminals, derived by the key service when a terminal first speaks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Protocol
+
+from processing.terminals.store import TerminalStore
+from processing.wire.iso8583.mac import Mac
+
+KEYS_CACHED_MAX: Final = 20_000
+"""Most terminal keys kept in memory, the longest unused leaving first."""
+
+
+class KeyDeriver(Protocol):
+    """The part of the key service's client that terminals need."""
+
+    async def derive_terminal_key(self, terminal_id: str, key_id: int) -> bytes:
+        """Return the AES-CMAC key of one terminal in one generation."""
+
+
+class TerminalKeys:
+    """Keys by terminal and generation (DE53).
+
+    Only the generation that the terminal's row names has a key; whether the terminal may be
+    served is for the rules to say, not for this cache.
+    """
+
+    def __init__(
+        self, store: TerminalStore, deriver: KeyDeriver, keys_max: int = KEYS_CACHED_MAX
+    ) -> None:
+        self._store = store
+        self._deriver = deriver
+        self._keys_max = keys_max
+        self._macs: OrderedDict[tuple[str, int], Mac] = OrderedDict()
+
+    def known(self, terminal_id: str, key_id: int) -> Mac | None:
+        """Return the key if it is in memory."""
+        return self._macs.get((terminal_id, key_id))
+
+    async def mac(self, terminal_id: str, key_id: int) -> Mac | None:
+        """Return the key, or None for a terminal or generation that is not registered.
+
+        Raises the errors of the database and of the key service.
+        """
+        known = self._macs.get((terminal_id, key_id))
+        if known is not None:
+            self._macs.move_to_end((terminal_id, key_id))
+            return known
+        terminal = await self._store.terminal(terminal_id)
+        if terminal is None or terminal.key_generation != key_id:
+            return None
+        mac = Mac(await self._deriver.derive_terminal_key(terminal_id, key_id))
+        self._macs[terminal_id, key_id] = mac
+        if len(self._macs) > self._keys_max:
+            self._macs.popitem(last=False)
+        return mac
