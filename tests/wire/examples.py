@@ -166,7 +166,7 @@ def decision_of(request: Request, ordinal: int = 0) -> Decision:
 
 
 def receipt_of(decision: Decision, leaf_count: int = 1) -> Receipt:
-    """Return the receipt of a decision in a block of `leaf_count` decisions, the others invented."""
+    """Return the receipt of a decision in a block of `leaf_count`, the others invented."""
     leaves = [leaf_hash(bytes((i % 256, i // 256))) for i in range(leaf_count)]
     leaves[decision.ordinal] = leaf_hash(decision_bytes(decision))
     levels = tree_levels(leaves)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, assert_never
 
-import msgspec
-
 from processing.wire.iso8583 import de55, tlv48
 from processing.wire.iso8583.codec import decode
 from processing.wire.iso8583.errors import Decoded, WireError, shown
 from processing.wire.iso8583.fields import (
+    day_text,
     located,
     need,
     totals_entries,
@@ -40,7 +39,7 @@ from processing.wire.iso8583.tlv48 import (
     Entries,
     Entry,
     Tag,
-    entry,
+    written,
 )
 from processing.wire.outcome import TEXTS, Outcome
 from processing.wire.transaction import (
@@ -79,7 +78,7 @@ def encode_answer(
             fields |= _transaction_fields(answer, first_right, message.profile)
         case TotalsAnswer():
             fields[66] = b"%d" % answer.settlement
-            entries = [entry(b"RC", f"{answer.outcome:03d}", TOTALS_ANSWER_TAGS)]
+            entries = [written(b"RC", f"{answer.outcome:03d}", TOTALS_ANSWER_TAGS)]
             if answer.totals is not None:
                 fields |= totals_fields(answer.totals)
                 entries += totals_entries(answer.totals, TOTALS_ANSWER_TAGS)
@@ -101,10 +100,10 @@ def undecided_answer(
 
     For MAC_WRONG and TERMINAL_UNKNOWN, `mac` is None. `facts` as in `Answer`.
     """
-    entries = [entry(b"RC", f"{outcome:03d}", ANSWER_TAGS), *_facts(facts or {})]
+    entries = [written(b"RC", f"{outcome:03d}", ANSWER_TAGS), *_facts(facts or {})]
     if isinstance(message.message, Transaction):
         day = message.message.request.key.business_date
-        entries.insert(0, entry(b"DT", f"{day:%Y%m%d}", ANSWER_TAGS))
+        entries.insert(0, written(b"DT", day_text(day), ANSWER_TAGS))
     fields = _echo(message.decoded)
     fields |= {39: TEXTS[outcome].de39.encode("ascii"), 48: b"".join(entries)}
     return sealed(answer_mti(message.decoded.mti), fields, message.profile, mac)
@@ -120,7 +119,7 @@ def malformed_answer(error: WireError, profile: Profile, mac: Mac | None = None)
         "field": error.field,
         "expected": error.expected.encode("ascii", "replace").decode("ascii")[:FACT_VALUE_MAX],
     }
-    entries = (entry(b"RC", f"{error.outcome:03d}", ANSWER_TAGS), *_facts(named))
+    entries = (written(b"RC", f"{error.outcome:03d}", ANSWER_TAGS), *_facts(named))
     fields = _echo(error.decoded)
     fields |= {39: TEXTS[error.outcome].de39.encode("ascii"), 48: b"".join(entries)}
     return sealed(answer_mti(error.decoded.mti), fields, profile, mac)
@@ -165,10 +164,11 @@ def _answer_of(frame: bytes, decoded: Decoded, profile: Profile, mac: Mac) -> Ce
         )
     if message_class == TOTALS_CLASS:
         return _totals_answer(decoded, entries, outcome)
-    centre_time = entries.need(b"CT", known).number
     day = entries.single.get(b"PD")
     return NetworkAnswer(
-        outcome=outcome, centre_time_ms=centre_time, posting_date=None if day is None else day.day
+        outcome=outcome,
+        centre_time_ms=entries.need(b"CT", known).number,
+        posting_date=None if day is None else day.day_in(),
     )
 
 
@@ -196,20 +196,20 @@ def _transaction_fields(answer: Answer, first_right: int, profile: Profile) -> d
     """Return the fields that an answer to a transaction adds to the echoed ones."""
     fields: dict[int, bytes] = {}
     single = [
-        entry(b"DT", f"{answer.key.business_date:%Y%m%d}", ANSWER_TAGS),
-        entry(b"RC", f"{answer.outcome:03d}", ANSWER_TAGS),
+        written(b"DT", day_text(answer.key.business_date), ANSWER_TAGS),
+        written(b"RC", f"{answer.outcome:03d}", ANSWER_TAGS),
     ]
     repeating = _facts(answer.facts)
     if answer.decision is not None:
         decision = answer.decision
         place = f"{decision.lane},{decision.block},{decision.ordinal}"
         single += [
-            entry(b"PD", f"{decision.posting_date:%Y%m%d}", ANSWER_TAGS),
-            entry(b"DA", decision.decided_at_ms, ANSWER_TAGS),
-            entry(b"JP", place, ANSWER_TAGS),
+            written(b"PD", day_text(decision.posting_date), ANSWER_TAGS),
+            written(b"DA", decision.decided_at_ms, ANSWER_TAGS),
+            written(b"JP", place, ANSWER_TAGS),
         ]
         repeating += [
-            entry(b"DL", f"{line.covered_kopecks},{line.paid_kopecks}", ANSWER_TAGS)
+            written(b"DL", f"{line.covered_kopecks},{line.paid_kopecks}", ANSWER_TAGS)
             for line in decision.lines
         ]
         if decision.approval_code:
@@ -245,7 +245,7 @@ def _paged(
 
 def _page(next_right: int) -> bytes:
     """Return the entry NR, of one length for every number."""
-    return entry(b"NR", f"{next_right:04d}", ANSWER_TAGS)
+    return written(b"NR", f"{next_right:04d}", ANSWER_TAGS)
 
 
 def _rights(rights: tuple[Right, ...]) -> list[bytes]:
@@ -258,16 +258,16 @@ def _rights(rights: tuple[Right, ...]) -> list[bytes]:
         value = (
             f"{holder},{right.service},{right.service_version},{right.item_class},"
             f"{right.unit_okei},{right.scale},{right.granted},{right.remaining},{right.percent},"
-            f"{right.valid_to:%Y%m%d}"
+            f"{day_text(right.valid_to)}"
         )
-        entries.append(entry(b"RT", value, ANSWER_TAGS))
+        entries.append(written(b"RT", value, ANSWER_TAGS))
     return entries
 
 
 def _facts(facts: Mapping[str, str]) -> list[bytes]:
     if len(facts) > FACTS_MAX:
         raise WireError("48.FC", 0, f"at most {FACTS_MAX} facts", str(len(facts)))
-    return [entry(b"FC", f"{name}={value}", ANSWER_TAGS) for name, value in facts.items()]
+    return [written(b"FC", f"{name}={value}", ANSWER_TAGS) for name, value in facts.items()]
 
 
 def _facts_of(entries: Entries) -> dict[str, str]:
@@ -281,11 +281,11 @@ def _facts_of(entries: Entries) -> dict[str, str]:
 def _network_entries(answer: NetworkAnswer) -> bytes:
     known = NETWORK_ANSWER_TAGS
     entries = [
-        entry(b"RC", f"{answer.outcome:03d}", known),
-        entry(b"CT", answer.centre_time_ms, known),
+        written(b"RC", f"{answer.outcome:03d}", known),
+        written(b"CT", answer.centre_time_ms, known),
     ]
     if answer.posting_date is not None:
-        entries.append(entry(b"PD", f"{answer.posting_date:%Y%m%d}", known))
+        entries.append(written(b"PD", day_text(answer.posting_date), known))
     return b"".join(entries)
 
 
@@ -297,7 +297,7 @@ def _transaction_answer(
     decoded: Decoded, entries: Entries, outcome: Outcome, message_class: MessageClass
 ) -> Answer:
     key = TransactionKey(
-        entries.need(b"DT", ANSWER_TAGS).day,
+        entries.need(b"DT", ANSWER_TAGS).day_in(),
         need(decoded, 41).decode("ascii"),
         int(need(decoded, 11)),
         message_class,
@@ -328,7 +328,7 @@ def _decision_of(decoded: Decoded, entries: Entries, outcome: Outcome, digest: b
         request_digest=digest,
         outcome=outcome,
         approval_code=decoded.fields.get(38, b"").decode("ascii"),
-        posting_date=entries.need(b"PD", ANSWER_TAGS).day,
+        posting_date=entries.need(b"PD", ANSWER_TAGS).day_in(),
         decided_at_ms=entries.need(b"DA", ANSWER_TAGS).number,
         lane=lane,
         block=block,
@@ -338,7 +338,7 @@ def _decision_of(decoded: Decoded, entries: Entries, outcome: Outcome, digest: b
 
 
 def _rights_of(entries: list[Entry]) -> tuple[Right, ...]:
-    rights = []
+    rights: list[Right] = []
     holder_id = NO_HOLDER
     for one in entries:
         holder, service, version, item_class, okei, scale, granted, remaining, percent, _ = (
@@ -359,7 +359,7 @@ def _rights_of(entries: list[Entry]) -> tuple[Right, ...]:
                 granted=int(granted),
                 remaining=int(remaining),
                 percent=int(percent),
-                valid_to=msgspec.structs.replace(one, groups=one.groups[-1:]).day,
+                valid_to=one.day_in(9),
             )
         )
     return tuple(rights)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from processing.wire.iso8583.codec import offset_of
 from processing.wire.iso8583.errors import Decoded, WireError, shown
 from processing.wire.iso8583.messages import TerminalTotals
 from processing.wire.iso8583.spec import FIELDS, Profile
-from processing.wire.iso8583.tlv48 import Entries, Entry, Tag, entry
+from processing.wire.iso8583.tlv48 import Entries, Entry, Tag, written
 from processing.wire.transaction import MessageClass, TransactionKey
 
 KEY_ID_MAX: Final = 255
@@ -58,9 +58,19 @@ def transmission_time(sent_at_ms: int) -> bytes:
     return sent.strftime("%m%d%H%M%S").encode("ascii")
 
 
+def day_text(day: date) -> str:
+    """Return a date as yyyymmdd; many times faster than strftime, and right before year 1000."""
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}"
+
+
+def local_date(day: date) -> bytes:
+    """Return field 13: MMDD."""
+    return b"%02d%02d" % (day.month, day.day)
+
+
 def key_text(key: TransactionKey) -> str:
     """Return a transaction's key as an entry carries it (23 characters)."""
-    return f"{key.business_date:%Y%m%d}{key.terminal_id}{key.stan:06d}{int(key.message_class)}"
+    return f"{day_text(key.business_date)}{key.terminal_id}{key.stan:06d}{int(key.message_class)}"
 
 
 def key_of(entry: Entry) -> TransactionKey:
@@ -71,7 +81,7 @@ def key_of(entry: Entry) -> TransactionKey:
     except ValueError:
         expected = "a class of 1, 2 or 4 as the last digit"
         raise WireError(entry.name, entry.offset, expected, shown(message_class)) from None
-    return TransactionKey(entry.day, terminal_id.decode("ascii"), int(stan), known_class)
+    return TransactionKey(entry.day_in(), terminal_id.decode("ascii"), int(stan), known_class)
 
 
 def totals_fields(totals: TerminalTotals) -> dict[int, bytes]:
@@ -89,8 +99,8 @@ def totals_fields(totals: TerminalTotals) -> dict[int, bytes]:
 def totals_entries(totals: TerminalTotals, known: dict[bytes, Tag]) -> list[bytes]:
     """Return the entries of field 48 that complete `totals_fields`."""
     return [
-        entry(b"TG", totals.gross_kopecks, known),
-        entry(b"TP", totals.paid_kopecks, known),
+        written(b"TG", totals.gross_kopecks, known),
+        written(b"TP", totals.paid_kopecks, known),
     ]
 
 

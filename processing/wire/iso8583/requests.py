@@ -8,9 +8,11 @@ from processing.wire.iso8583 import de55, tlv48
 from processing.wire.iso8583.codec import decode
 from processing.wire.iso8583.errors import Decoded, WireError, shown
 from processing.wire.iso8583.fields import (
+    day_text,
     key_id_of,
     key_of,
     key_text,
+    local_date,
     located,
     need,
     security_field,
@@ -36,7 +38,7 @@ from processing.wire.iso8583.messages import (
     processing_kind,
 )
 from processing.wire.iso8583.spec import Profile
-from processing.wire.iso8583.tlv48 import REQUEST_TAGS, TOTALS_TAGS, Entries, Entry, entry
+from processing.wire.iso8583.tlv48 import REQUEST_TAGS, TOTALS_TAGS, Entries, Entry, written
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import (
     NO_HOLDER,
@@ -145,7 +147,7 @@ def _message_of(mti: Mti, decoded: Decoded, terminal_id: str, stan: int) -> Term
         return Totals(
             terminal_id=terminal_id,
             stan=stan,
-            business_date=entries.need(b"DT", TOTALS_TAGS).day,
+            business_date=entries.need(b"DT", TOTALS_TAGS).day_in(),
             totals=totals_of(decoded, entries, TOTALS_TAGS),
             repeat=mti.repeat,
         )
@@ -168,7 +170,7 @@ def _transaction_of(mti: Mti, decoded: Decoded, terminal_id: str, stan: int) -> 
     holder = single.get(b"RH")
     challenge = single.get(b"CH")
     parent = single.get(b"PK")
-    business_date = entries.need(b"DT", REQUEST_TAGS).day
+    business_date = entries.need(b"DT", REQUEST_TAGS).day_in()
     items = entries.repeated.get(b"IT", [])
     request = Request(
         kind=kind,
@@ -268,10 +270,10 @@ def _check_repeated_fields(request: Request, decoded: Decoded) -> None:
     if int(decoded.fields[4]) != request.gross_kopecks:
         expected = f"{request.gross_kopecks:012d}: the sum of the lines"
         raise WireError("4", 0, expected, shown(decoded.fields[4]))
-    local_date = decoded.fields.get(13)
-    if local_date is not None and local_date != _local_date(request):
-        expected = f"{_local_date(request).decode()}: the business date in 48.DT"
-        raise WireError("13", 0, expected, shown(local_date))
+    business_day = local_date(request.key.business_date)
+    if decoded.fields.get(13, business_day) != business_day:
+        expected = f"{business_day.decode()}: the business date in 48.DT"
+        raise WireError("13", 0, expected, shown(decoded.fields[13]))
     if request.kind is Kind.REVERSAL and request.parent is not None:
         original = need(decoded, 90)
         parent = request.parent
@@ -279,10 +281,6 @@ def _check_repeated_fields(request: Request, decoded: Decoded) -> None:
         if named != (b"%d" % parent.message_class, b"%06d" % parent.stan):
             expected = f"class {int(parent.message_class)} and STAN {parent.stan:06d} of 48.PK"
             raise WireError("90", 0, expected, shown(original[:10]))
-
-
-def _local_date(request: Request) -> bytes:
-    return f"{request.key.business_date:%m%d}".encode("ascii")
 
 
 def _transaction_fields(request: Request, envelope: Envelope) -> tuple[str, dict[int, bytes]]:
@@ -296,7 +294,7 @@ def _transaction_fields(request: Request, envelope: Envelope) -> tuple[str, dict
         f"{line.item},{line.quantity},{line.unit_okei},{line.scale},{line.gross_kopecks}"
         for line in request.lines
     )
-    items = [entry(b"IT", line, REQUEST_TAGS) for line in lines]
+    items = [written(b"IT", line, REQUEST_TAGS) for line in lines]
     de48, de62, count = tlv48.packed(_single_entries(request, envelope), items)
     if count < len(items):
         expected = f"at most {count} lines of this length"
@@ -306,7 +304,7 @@ def _transaction_fields(request: Request, envelope: Envelope) -> tuple[str, dict
         3: PROCESSING_CODES[request.kind],
         4: b"%012d" % request.gross_kopecks,
         11: b"%06d" % request.key.stan,
-        13: _local_date(request),
+        13: local_date(request.key.business_date),
         41: request.key.terminal_id.encode("ascii"),
         48: de48,
         55: de55.encode_proof(proof),
@@ -315,15 +313,15 @@ def _transaction_fields(request: Request, envelope: Envelope) -> tuple[str, dict
         fields[62] = de62
     if request.kind is Kind.REVERSAL and request.parent is not None:
         parent = request.parent
-        head = f"0{int(parent.message_class)}00{parent.stan:06d}{parent.business_date:%m%d}"
-        fields[90] = head.encode("ascii").ljust(42, b"0")
+        head = f"0{int(parent.message_class)}00{parent.stan:06d}".encode("ascii")
+        fields[90] = (head + local_date(parent.business_date)).ljust(42, b"0")
     return mti, fields
 
 
 def _single_entries(request: Request, envelope: Envelope) -> list[bytes]:
     """Return the entries of field 48 that stand once, in the order of docs/wire.md."""
     values: list[tuple[bytes, str | int]] = [
-        (b"DT", f"{request.key.business_date:%Y%m%d}"),
+        (b"DT", day_text(request.key.business_date)),
         (b"CR", f"{request.issuer_region:02d}{request.card_id.hex().upper()}"),
     ]
     if request.holder_id != NO_HOLDER:
@@ -345,15 +343,15 @@ def _single_entries(request: Request, envelope: Envelope) -> list[bytes]:
         (b"PG", envelope.first_right),
     )
     values += [(tag, number) for tag, number in optional if number]
-    return [entry(tag, value, REQUEST_TAGS) for tag, value in values]
+    return [written(tag, value, REQUEST_TAGS) for tag, value in values]
 
 
 def _totals_message(message: Totals) -> tuple[str, dict[int, bytes]]:
     _check_key(message.terminal_id, message.stan)
-    day = entry(b"DT", f"{message.business_date:%Y%m%d}", TOTALS_TAGS)
+    day = written(b"DT", day_text(message.business_date), TOTALS_TAGS)
     fields = {
         11: b"%06d" % message.stan,
-        13: f"{message.business_date:%m%d}".encode("ascii"),
+        13: local_date(message.business_date),
         41: _ascii("41", message.terminal_id),
         48: b"".join((day, *totals_entries(message.totals, TOTALS_TAGS))),
         **totals_fields(message.totals),

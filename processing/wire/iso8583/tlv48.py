@@ -133,11 +133,22 @@ NETWORK_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One entry as read: `name` for errors such as "48.IT[2]", and the groups of its pattern."""
+    """One entry as read: its field and tag, which of its kind it is (0 when it cannot repeat).
 
-    name: str
+    `offset` is where its value begins in the field; `groups` are those of its pattern.
+    """
+
+    field: int
+    tag: bytes
+    ordinal: int
     offset: int
     groups: tuple[bytes, ...]
+
+    @property
+    def name(self) -> str:
+        """Return how an error names it, such as "48.SV" or "62.IT[12]"."""
+        name = f"{self.field}.{self.tag.decode()}"
+        return f"{name}[{self.ordinal}]" if self.ordinal else name
 
     @property
     def text(self) -> str:
@@ -149,10 +160,9 @@ class Entry(msgspec.Struct, frozen=True):
         """Return the first group, all digits, as an integer."""
         return int(self.groups[0])
 
-    @property
-    def day(self) -> date:
-        """Return the first group, yyyymmdd; raises `WireError` when there is no such day."""
-        raw = self.groups[0]
+    def day_in(self, group: int = 0) -> date:
+        """Return a group, yyyymmdd, as a date; raises `WireError` when there is no such day."""
+        raw = self.groups[group]
         try:
             return date(int(raw[:4]), int(raw[4:6]), int(raw[6:]))
         except ValueError:
@@ -187,7 +197,8 @@ def read(fields: Mapping[int, bytes], known: Mapping[bytes, Tag]) -> Entries:
     Raises `WireError` for an unknown tag, a second single tag, a single tag in field 62, a bad
     length or form. Offsets count from the start of the field named in the error.
     """
-    entries = Entries({}, {})
+    single: dict[bytes, Entry] = {}
+    repeated: dict[bytes, list[Entry]] = {}
     for number in (48, 62):
         data = fields.get(number, b"")
         offset = 0
@@ -197,43 +208,39 @@ def read(fields: Mapping[int, bytes], known: Mapping[bytes, Tag]) -> Entries:
             if kind is None:
                 expected = "one of the tags " + " ".join(tag.decode() for tag in known)
                 raise WireError(str(number), offset, expected, shown(tag))
-            offset = _read_entry(number, data, offset, tag, kind, entries)
-    return entries
+            length = data[offset + 2 : offset + 5]
+            start = offset + 5
+            end = start + int(length) if len(length) == 3 and length.isdigit() else -1
+            match = kind.pattern.fullmatch(data, start, end)
+            ordinal = len(repeated.get(tag, ())) + 1 if kind.repeats else 0
+            entry = Entry(number, tag, ordinal, start, match.groups(b"") if match else ())
+            if match is None or end > len(data):
+                raise _unreadable(entry, data, end, kind)
+            if kind.repeats:
+                repeated.setdefault(tag, []).append(entry)
+            elif number == 62:
+                raise WireError(entry.name, offset, "only entries that repeat", "one of field 48")
+            elif tag in single:
+                raise WireError(entry.name, offset, "each tag once", "the tag again")
+            else:
+                single[tag] = entry
+            offset = end
+    return Entries(single, repeated)
 
 
-def _read_entry(
-    number: int, data: bytes, offset: int, tag: bytes, kind: Tag, entries: Entries
-) -> int:
-    """Read one entry into `entries` and return where the next one begins."""
-    name = f"{number}.{tag.decode()}"
-    if kind.repeats:
-        same = entries.repeated.setdefault(tag, [])
-        name = f"{name}[{len(same) + 1}]"
-    elif tag in entries.single:
-        raise WireError(name, offset, "each tag once", "the tag again")
-    elif number == 62:
-        raise WireError(name, offset, "only entries that repeat", "an entry of field 48")
-    length = data[offset + 2 : offset + 5]
-    if len(length) != 3 or not length.isdigit():
-        raise WireError(name, offset + 2, "a length of three digits", shown(length))
-    start = offset + 5
-    end = start + int(length)
-    value = data[start:end]
-    if len(value) != end - start:
-        raise WireError(name, start, f"{end - start} bytes", f"{len(value)}: the field ends")
-    match = kind.pattern.fullmatch(value)
-    if match is None:
-        raise WireError(name, start, kind.form, shown(value))
-    entry = Entry(name, start, match.groups(b""))
-    if kind.repeats:
-        same = entries.repeated[tag]
-        same.append(entry)
-    else:
-        entries.single[tag] = entry
-    return end
+def _unreadable(entry: Entry, data: bytes, end: int, kind: Tag) -> WireError:
+    """Return what is wrong with an entry's length or form."""
+    start = entry.offset
+    if end < 0:
+        length = data[start - 3 : start]
+        return WireError(entry.name, start - 3, "a length of three digits", shown(length))
+    if end > len(data):
+        found = f"{max(len(data) - start, 0)}: the field ends"
+        return WireError(entry.name, start, f"{end - start} bytes", found)
+    return WireError(entry.name, start, kind.form, shown(data[start:end]))
 
 
-def entry(tag: bytes, value: bytes | str | int, known: Mapping[bytes, Tag]) -> bytes:
+def written(tag: bytes, value: bytes | str | int, known: Mapping[bytes, Tag]) -> bytes:
     """Return one entry as it travels; raises `WireError` for a value of another form."""
     raw = value if isinstance(value, bytes) else str(value).encode("ascii", "replace")
     kind = known[tag]
