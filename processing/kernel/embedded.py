@@ -45,6 +45,7 @@ LEFTOVER_GRACE_MS: Final = 10_000
 """How long processes of a dead server may take to notice before they are killed."""
 
 LEFTOVER_KILL_WAIT_MS: Final = 5_000
+LOG_TAIL_BYTES: Final = 8_192
 DISK_FREE_BYTES_MIN: Final = 64 * 1024 * 1024
 DISK_FREE_BYTES_MIN_NEW: Final = 256 * 1024 * 1024
 
@@ -246,6 +247,8 @@ class EmbeddedPostgres:
 
     def _launch(self, programs: Programs, lock: int) -> None:
         log = self._layout.start_log
+        logs = self._layout.data / "log"
+        sizes_before = {path: path.stat().st_size for path in logs.glob("*.log")}
         with log.open("w", encoding="utf-8") as output:
             result = programs.run(
                 [
@@ -261,7 +264,9 @@ class EmbeddedPostgres:
                 inherited_fds=(lock,),
             )
         if result.returncode != 0:
-            said = _text_of(log) + _text_of(_newest(self._layout.data / "log"))
+            said = _text_from(log, 0)
+            for path in sorted(logs.glob("*.log")):
+                said += _text_from(path, sizes_before.get(path, 0))
             raise EmbeddedServerError(
                 f"PostgreSQL did not start on {self._layout.data}: {explain_failure(said)}"
             )
@@ -270,6 +275,10 @@ class EmbeddedPostgres:
         lock = try_lock(self._server_lock)
         if lock is not None:
             os.close(lock)
+            return False
+        if not self._postmaster_alive():
+            # Killed a moment ago; pg_ctl would wait for a process that cannot answer.
+            self._wait_for_leftovers()
             return False
         for mode in ("fast", "immediate"):
             programs.run(
@@ -293,6 +302,13 @@ class EmbeddedPostgres:
                 return True
         os.close(self._kill_leftovers())
         return True
+
+    def _wait_for_leftovers(self) -> None:
+        try:
+            with held_lock(self._server_lock, LEFTOVER_GRACE_MS):
+                return
+        except TimeoutError:
+            os.close(self._kill_leftovers())
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -343,19 +359,11 @@ def _postgres_processes_in(data: Path) -> list[int]:
     return found
 
 
-def _newest(folder: Path) -> Path:
-    logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
-    return logs[-1] if logs else folder / "none"
-
-
-def _text_of(path: Path) -> str:
-    """Return the end of a log, or nothing when there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-LOG_TAIL_BYTES: Final = 8_192
+def _text_from(path: Path, offset: int) -> str:
+    """Return what a log says from `offset` on, at most its last `LOG_TAIL_BYTES`."""
+    size = path.stat().st_size
+    # A log of the week before was written over: it begins anew.
+    start = offset if offset <= size else 0
+    with path.open("rb") as file:
+        file.seek(max(start, size - LOG_TAIL_BYTES))
+        return file.read().decode("utf-8", "replace")
