@@ -1,0 +1,179 @@
+"""What can go wrong at a station, as a closed list with words for the person at it.
+
+    StationError            any of them: `fault`, `facts`, `text(language)`
+     ├ CentreAway           no usable answer from the centre; what it did is not known
+     ├ CentreRefused        the centre said no: `problem`
+     └ IssueFailed          a card was not issued: what was done, what was not, what to do
+
+Errors of the card (`card_personalization.chip.errors`) and of the key service
+(`hsm_stub.client.errors`) pass through as they are; `words` gives their sentence too.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar, Final
+
+import msgspec
+
+from card_personalization.chip.errors import CardError, Language
+from hsm_stub.client.errors import HsmError
+from processing.wire.api import Problem
+
+
+class StationFault(StrEnum):
+    """Every way in which a station's work fails, beside the card's and the key service's own."""
+
+    CENTRE_AWAY = "centre_away"
+    CENTRE_REFUSED = "centre_refused"
+    CENTRE_ADDRESS = "centre_address"
+    TOKEN_UNUSABLE = "token_unusable"  # noqa: S105 - a name, no token
+    CARD_IN_USE = "card_in_use"
+    CARD_BLANK = "card_blank"
+    CARD_NOT_BLANK = "card_not_blank"
+    FACTORY_KEY_WRONG = "factory_key_wrong"
+    FAMILY_UNSUITED = "family_unsuited"
+    READ_BACK_DIFFERS = "read_back_differs"
+    KEY_UNPROVEN = "key_unproven"
+    CERTIFICATE_UNREADABLE = "certificate_unreadable"
+    FILE_UNUSABLE = "file_unusable"
+    FILE_EXISTS = "file_exists"
+    DRAWER = "drawer"
+    PIN_FORM = "pin_form"
+    CHOICE = "choice"
+    STOPPED = "stopped"
+    CARD_COUNTS = "card_counts"
+    ORDER_OTHER_CARD = "order_other_card"
+
+
+class FaultText(msgspec.Struct, frozen=True):
+    """A fault in Russian and English: what happened and what to do, with {facts} to fill in."""
+
+    ru: str
+    en: str
+
+
+TEXTS: Final[dict[StationFault, FaultText]] = {
+    StationFault.CENTRE_AWAY: FaultText(
+        "Центр по адресу {address} не отвечает ({detail}). Проверьте адрес и сеть и повторите",
+        "The centre at {address} does not answer ({detail}). Check address and network, repeat",
+    ),
+    StationFault.CENTRE_REFUSED: FaultText("{ru}", "{en}"),
+    StationFault.CENTRE_ADDRESS: FaultText(
+        "{address}: нужен адрес https://…; http:// допустим только на этой машине (127.0.0.1)",
+        "{address}: give an https:// address; http:// is for this machine only (127.0.0.1)",
+    ),
+    StationFault.TOKEN_UNUSABLE: FaultText(
+        "Нет токена станции ({detail}). Оператор выдаёт его командой spk cards add-station; "
+        "укажите файл: --token-file",
+        "There is no station token ({detail}). The operator makes one with spk cards add-station; "
+        "name its file with --token-file",
+    ),
+    StationFault.CARD_IN_USE: FaultText(
+        "Карта уже выпущена: номер {card_number}, GUID {card_id}. Возьмите чистую карту; чтобы "
+        "использовать эту заново, заблокируйте её и сбросьте: spk card reset",
+        "The card is issued already: number {card_number}, GUID {card_id}. Take a blank card; to "
+        "use this one again, have it blocked and reset it: spk card reset",
+    ),
+    StationFault.CARD_BLANK: FaultText(
+        "Карта чистая, она ещё не выпущена. Выпустить: spk card issue",
+        "The card is blank, it is not issued yet. Issue it: spk card issue",
+    ),
+    StationFault.CARD_NOT_BLANK: FaultText(
+        "Карту уже начинали выпускать и не закончили. Сбросьте её: spk card reset",
+        "Issuing this card was begun before and not finished. Reset it: spk card reset",
+    ),
+    StationFault.FACTORY_KEY_WRONG: FaultText(
+        "Карта не приняла заводской ключ управления (9B), но и не выпущена. Укажите ключ этой "
+        "партии: --factory-key-file",
+        "The card refused the factory management key (9B), yet it is not issued. Name the key of "
+        "this lot with --factory-key-file",
+    ),
+    StationFault.FAMILY_UNSUITED: FaultText(
+        "Карта семейства «{family}»: {what}. Возьмите карту другого семейства",
+        "A card of the family “{family}”: {what}. Take a card of another family",
+    ),
+    StationFault.READ_BACK_DIFFERS: FaultText(
+        "Карта вернула не то, что было записано: {what}. Карта неисправна, возьмите другую",
+        "The card gave back something else than was written: {what}. It is faulty, take another",
+    ),
+    StationFault.KEY_UNPROVEN: FaultText(
+        "Подпись ключом {slot} не сходится с его сертификатом. Этой карте нельзя доверять",
+        "The signature of key {slot} does not fit its certificate. Do not trust this card",
+    ),
+    StationFault.CERTIFICATE_UNREADABLE: FaultText(
+        "Сертификат ключа {slot} не разобран: {detail}",
+        "The certificate of key {slot} cannot be read: {detail}",
+    ),
+    StationFault.FILE_UNUSABLE: FaultText("{path}: {detail}", "{path}: {detail}"),
+    StationFault.FILE_EXISTS: FaultText(
+        "Файл {path} уже есть. Уберите его или укажите другой",
+        "The file {path} exists already. Move it away or name another",
+    ),
+    StationFault.DRAWER: FaultText("Ящик карт: {detail}", "The drawer of cards: {detail}"),
+    StationFault.PIN_FORM: FaultText(
+        "ПИН-код состоит из 6–8 цифр. Попытка не потрачена",
+        "A PIN has 6 to 8 digits. No attempt was lost",
+    ),
+    StationFault.CHOICE: FaultText("{ru}", "{en}"),
+    StationFault.STOPPED: FaultText("Остановлено оператором", "Stopped by the operator"),
+    StationFault.CARD_COUNTS: FaultText(
+        "Карта {card_id} действует. Сначала заблокируйте её: spk card block {card_id}",
+        "Card {card_id} is active. Block it first: spk card block {card_id}",
+    ),
+    StationFault.ORDER_OTHER_CARD: FaultText(
+        "В считывателе карта {card_id}, а заявка — на карту {ordered_id}. Приложите её",
+        "The card at the reader is {card_id}, the order is for {ordered_id}. Present that one",
+    ),
+}
+
+
+class StationError(Exception):
+    """A station's work failed: `fault` says how, `facts` fill its text."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, fault: StationFault, **facts: str | int) -> None:
+        self.fault = fault
+        self.facts = facts
+        super().__init__(self.text("en"))
+
+    def text(self, language: Language) -> str:
+        """The sentence for a person, in Russian or English."""
+        entry = TEXTS[self.fault]
+        return (entry.ru if language == "ru" else entry.en).format_map(self.facts)
+
+
+class CentreAway(StationError):
+    """The centre gave no usable answer. Whether it carried the request out is not known."""
+
+    def __init__(self, address: str, detail: str) -> None:
+        super().__init__(StationFault.CENTRE_AWAY, address=address, detail=detail)
+
+
+class CentreRefused(StationError):
+    """The centre did not carry the request out; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        about = f" ({problem.field}: {problem.reason})" if problem.field and problem.reason else ""
+        super().__init__(
+            StationFault.CENTRE_REFUSED,
+            ru=f"{problem.title_ru}{about}. {problem.detail_ru}",
+            en=f"{problem.title}{about}. {problem.detail}",
+        )
+
+
+FORESEEN: Final = (StationError, CardError, HsmError, KeyboardInterrupt)
+"""What a step may raise; anything else is a mistake in the program and keeps its traceback."""
+
+
+def words(error: BaseException, language: Language) -> str:
+    """Return the sentence of a foreseen error in the reader's language, as far as it has one."""
+    match error:
+        case StationError() | CardError():
+            return error.text(language)
+        case KeyboardInterrupt():
+            return StationError(StationFault.STOPPED).text(language)
+        case _:
+            return str(error)

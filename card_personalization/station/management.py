@@ -1,0 +1,42 @@
+"""Slot 9B of an issued card: its key is diversified per card and used inside the key service."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from card_personalization.chip.errors import CardError, CardFault
+from card_personalization.chip.piv.objects import Algorithm
+from hsm_stub.client.client import HsmClient
+from hsm_stub.client.commands import Refusal
+from hsm_stub.client.errors import HsmRefused
+
+ADMIN_KEY_VERSION: Final = 1
+"""Generation of the card master key that 9B keys are derived from."""
+
+ADMIN_KEY_ALGORITHM: Final = Algorithm.AES_192
+
+
+class HsmManagementKey:
+    """The host's half of 9B mutual authentication, done by the key service for one card."""
+
+    algorithm = ADMIN_KEY_ALGORITHM
+
+    def __init__(self, hsm: HsmClient, card_guid: bytes) -> None:
+        self._hsm = hsm
+        self._card_guid = card_guid
+        self._handle = b""
+
+    def begin(self, witness_ciphertext: bytes) -> tuple[bytes, bytes]:
+        """The decrypted witness and a fresh challenge, 16 bytes each."""
+        started = self._hsm.card_admin_begin(self._card_guid, ADMIN_KEY_VERSION, witness_ciphertext)
+        self._handle = started.handle
+        return started.witness, started.challenge
+
+    def finish(self, response: bytes) -> None:
+        """Check the card's answer to the challenge. CardError(CARD_UNPROVEN) if it is wrong."""
+        try:
+            self._hsm.card_admin_finish(self._handle, response)
+        except HsmRefused as refusal:
+            if refusal.code is Refusal.CARD_NOT_AUTHENTICATED:
+                raise CardError(CardFault.CARD_UNPROVEN) from None
+            raise
