@@ -84,13 +84,13 @@ class PresentedCard:
     def sign(self, digest: bytes, evidence: Evidence, ask_pin: AskPin) -> bytes:
         """Have the card sign digest v1: by tap (9E), or after its PIN (9A). Raw r‖s, 64 bytes.
 
-        Raises `AttemptError` with the attempts left for a wrong PIN, `CardRefused` when the
-        signature is not the card's, ValueError for a PIN that is no PIN.
+        Raises `AttemptError` with the attempts left for a wrong PIN, `CardRefused` for a PIN that
+        is none (no attempt is lost) and for a signature that is not the card's.
         """
         slot = Slot.CARD_AUTHENTICATION
         if evidence is Evidence.PIN:
             slot = Slot.AUTHENTICATION
-            self._client.verify_pin(ask_pin())
+            self._verify_pin(ask_pin())
         try:
             signature = self._client.sign_digest(slot, digest)
         finally:
@@ -106,6 +106,15 @@ class PresentedCard:
     def pin_attempts_remaining(self) -> int | None:
         """Return how many PIN attempts are left, 0 when blocked, None when it is verified."""
         return self._client.pin_attempts_remaining()
+
+    def _verify_pin(self, pin: str) -> None:
+        try:
+            self._client.verify_pin(pin)
+        except ValueError as error:
+            raise CardRefused(
+                "ПИН-код — от 6 до 8 цифр; попытка не потрачена",
+                "a PIN has 6 to 8 digits; no attempt was lost",
+            ) from error
 
     def _forget_pin(self) -> None:
         """Take the PIN back; cards that cannot do so forget it when they leave the reader."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.transaction import Answer, DecidedLine, Kind, Line, Request, Right
 from terminal_sim.errors import Language
@@ -75,11 +76,8 @@ def _head(
     signed = datetime.fromtimestamp(request.signed_at_ms // 1000, UTC).astimezone(zone)
     rows = [_DOUBLE_RULE, *(row.center(COLUMNS).rstrip() for row in _wrapped(provider))]
     rows += [title.say(language).center(COLUMNS).rstrip(), _DOUBLE_RULE]
-    rows += [
-        _pair(
-            f"{signed:%d.%m.%Y %H:%M}", f"{Phrase.TERMINAL.say(language)} {request.key.terminal_id}"
-        )
-    ]
+    terminal = f"{Phrase.TERMINAL.say(language)} {request.key.terminal_id}"
+    rows += [_pair(f"{signed:%d.%m.%Y %H:%M}", terminal)]
     rows += [_pair(Phrase.NUMBER.say(language), quoted(request.key))]
     if request.parent is not None:
         rows += [_pair(Phrase.ORIGINAL.say(language), quoted(request.parent))]
@@ -144,18 +142,20 @@ def _outcome(
 ) -> list[str]:
     happened, remedy = outcome_text(answer.outcome, language)
     service = service_named(request.service, parameters)
-    refused = not answer.outcome.approved
-    rows = [Phrase.DECLINED.say(language).center(COLUMNS).rstrip()] if _is_decline(answer) else []
+    rows = [Phrase.DECLINED.say(language).center(COLUMNS).rstrip()] if is_decline(answer) else []
     rows += _wrapped(happened.upper() if answer.outcome.approved else happened)
     for fact in fact_lines(answer.facts, parameters, service, language):
         rows += _wrapped(fact)
-    if refused or answer.outcome.name == "APPROVED_PARTLY":
+    if answer.outcome is not Outcome.APPROVED:
         rows += _wrapped(remedy)
     return rows
 
 
-def _is_decline(answer: Answer) -> bool:
-    return answer.outcome.decided and answer.outcome < 700
+def is_decline(answer: Answer) -> bool:
+    """Whether the centre decided against the request."""
+    outcome = answer.outcome
+    recorded = outcome is Outcome.RECORDED_IN_CONFLICT
+    return outcome.decided and not outcome.approved and not recorded
 
 
 def _undecided(result: Result, parameters: ParameterFile, language: Language) -> list[str]:

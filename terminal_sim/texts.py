@@ -86,7 +86,6 @@ class Phrase(Enum):
     PERCENT = ("Льгота", "Covered")
     VALID_TO = ("До", "Until")
     TOTALS_TITLE = ("Итоги за {day}", "Totals of {day}")
-    MINE = ("Терминал", "Terminal")
     CENTRE = ("Центр", "Centre")
     APPROVED_COUNT = ("Одобрено операций", "Approved")
     GROSS = ("Стоимость", "Gross")

@@ -63,7 +63,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         """Return 0 approved, 1 declined, 2 not decided."""
         if not self.decided or self.answer is None:
             return 2
-        return 0 if self.answer.outcome > Outcome.ALLOWANCE_EXHAUSTED else 1
+        outcome = self.answer.outcome
+        return 0 if outcome.approved or outcome is Outcome.RECORDED_IN_CONFLICT else 1
 
 
 class RightsAnswer(msgspec.Struct, frozen=True):

@@ -1,0 +1,265 @@
+"""`spk terminal`: one terminal at one reader.
+
+Exit codes: 0 approved, 1 declined, 2 not decided or an error. What was not decided is kept and
+asked again at the next start, under the same number.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Annotated, Final, Literal
+
+import cyclopts
+from cyclopts import Parameter
+from rich.console import Console
+
+from card_personalization.chip.errors import CardError
+from processing.wire.parameter_file import ParameterFile
+from processing.wire.transaction import Evidence, Kind
+from terminal_sim.desk import (
+    Desk,
+    NotSent,
+    RungUp,
+    now_ms,
+    open_till,
+    present_card,
+    ring_up_patiently,
+)
+from terminal_sim.errors import TerminalError
+from terminal_sim.order import OrderError, parse_order, parse_quoted
+from terminal_sim.screens import (
+    show_not_sent,
+    show_open_report,
+    show_pending,
+    show_result,
+    show_rights,
+    show_totals,
+)
+from terminal_sim.serve import serve_cards
+from terminal_sim.texts import Phrase
+from terminal_sim.till import Till
+
+EXIT_NOT_DECIDED: Final = 2
+VISIT_SERVICE: Final = "OMS.VISIT"
+UTILITY_SERVICE: Final = "UTILITY"
+NARROWEST_SCREEN_COLUMNS: Final = 100
+"""Width of tables where there is no screen, as in a log."""
+
+_EVIDENCE: Final = {"tap": Evidence.TAP, "pin": Evidence.PIN}
+
+app = cyclopts.App(name="terminal", help="Serve cards at a reader.")
+
+EvidenceName = Literal["tap", "pin"]
+Words = Annotated[list[str], Parameter(negative=())]
+"""Lines as ITEM=QUANTITY@PRICE; the price is for one whole unit, in roubles."""
+
+HolderOption = Annotated[str | None, Parameter(name="--for")]
+
+
+def _run(desk: Desk, work: Callable[[Console, Till], int], *, repeat: bool = True) -> None:
+    """Open the terminal, repeat what is undecided, do the work, and leave with its exit code."""
+    wide = None if sys.stdout.isatty() else NARROWEST_SCREEN_COLUMNS
+    console = Console(width=wide)
+    try:
+        with open_till(desk) as till:
+            state = till.store.state
+            show_open_report(console, till.store.report, state.epoch, desk.lang)
+            if repeat and state.pending:
+                _repeat_pending(console, desk, till)
+            code = work(console, till)
+    except (TerminalError, CardError) as error:
+        print(f"spk terminal: {error.text(desk.lang)}", file=sys.stderr)
+        code = EXIT_NOT_DECIDED
+    sys.exit(code)
+
+
+def _repeat_pending(console: Console, desk: Desk, till: Till) -> int:
+    """Repeat what has no decision and print what was decided; how many are left."""
+    for result in till.repeat_pending():
+        if result.decided:
+            show_result(console, desk, till, result)
+    return len(till.store.state.pending)
+
+
+@app.command
+def rights(*, desk: Desk) -> None:
+    """Show what the card at the reader is entitled to here."""
+
+    def work(console: Console, till: Till) -> int:
+        with present_card(desk, till) as card:
+            asked = till.rights(card)
+            number = card.identity.number
+        show_rights(console, asked, till.terminal.parameters, number, desk.lang)
+        if asked.answer.outcome.approved:
+            return 0
+        return NotSent(asked.answer.outcome).exit_code
+
+    _run(desk, work)
+
+
+@app.command
+def sell(
+    service: str,
+    words: Words,
+    /,
+    *,
+    desk: Desk,
+    holder: HolderOption = None,
+    evidence: EvidenceName | None = None,
+    offline: bool = False,
+) -> None:
+    """Sell lines under a service, such as: sell MEDICINE ENALAPRIL-10-20=2@145.50.
+
+    Args:
+        service: Code of the service.
+        words: ITEM=QUANTITY@PRICE, the price for one whole unit in roubles.
+        holder: Rights holder: its id or the end of it, as `rights` shows it.
+        evidence: Tap or PIN, where it should differ from what the service asks for.
+        offline: Record the sale here and send it to the centre later.
+    """
+    _sell(desk, service, words, holder, evidence, offline)
+
+
+@app.command
+def visit(
+    item: str | None = None, /, *, desk: Desk, holder: HolderOption = None, offline: bool = False
+) -> None:
+    """Register a clinic visit under health insurance.
+
+    Args:
+        item: Code of the visit; may be left out at a terminal that knows only one.
+        holder: Patient: a rights holder's id or the end of it.
+        offline: Record the visit here and send it to the centre later.
+    """
+    _sell(desk, VISIT_SERVICE, [item] if item else None, holder, None, offline)
+
+
+@app.command
+def utility(
+    words: Words, /, *, desk: Desk, holder: HolderOption = None, offline: bool = False
+) -> None:
+    """Apply a household's utility benefit, such as: utility WATER.COLD=12.5@48.20.
+
+    Args:
+        words: ITEM=QUANTITY@PRICE, the price for one whole unit in roubles.
+        holder: Household: its id or the end of it.
+        offline: Record it here and send it to the centre later.
+    """
+    _sell(desk, UTILITY_SERVICE, words, holder, None, offline)
+
+
+def _sell(
+    desk: Desk,
+    service: str,
+    words: list[str] | None,
+    holder: str | None,
+    evidence: EvidenceName | None,
+    offline: bool,
+) -> None:
+    def work(console: Console, till: Till) -> int:
+        parameters = till.terminal.parameters
+        lines = parse_order(words or [_only_visit(parameters)], parameters)
+        wanted = RungUp(
+            service=service,
+            lines=lines,
+            holder=holder,
+            evidence=_EVIDENCE[evidence] if evidence else None,
+            offline=offline,
+        )
+        with present_card(desk, till) as card:
+            result = ring_up_patiently(desk, till, card, wanted, console.print)
+            number = card.identity.number
+        if isinstance(result, NotSent):
+            show_not_sent(console, result, parameters, desk.lang)
+        else:
+            show_result(console, desk, till, result, number)
+        return result.exit_code
+
+    _run(desk, work, repeat=not offline)
+
+
+def _only_visit(parameters: ParameterFile) -> str:
+    """Return the one visit that this terminal knows. Raises `OrderError` when it is not one."""
+    visits = [item.item for item in parameters.items if item.item_class == VISIT_SERVICE]
+    if len(visits) == 1:
+        return visits[0]
+    listed = ", ".join(visits) or "—"
+    raise OrderError(f"Какое посещение? Есть: {listed}", f"which visit? There are: {listed}")
+
+
+@app.command
+def reverse(quoted: str, /, *, desk: Desk) -> None:
+    """Take back a sale of this terminal, named as on its receipt: DATE-TERMINAL-STAN."""
+
+    def work(console: Console, till: Till) -> int:
+        result = till.reverse(parse_quoted(quoted))
+        show_result(console, desk, till, result)
+        return result.exit_code
+
+    # A sale without a decision may be the one to be reversed: it is not asked for again first.
+    _run(desk, work, repeat=False)
+
+
+@app.command
+def totals(*, desk: Desk, day: date | None = None, close: bool = False) -> None:
+    """Compare the day's totals with the centre's.
+
+    Args:
+        day: Business date; the current one when left out.
+        close: End the business day: what follows belongs to the next one.
+    """
+
+    def work(console: Console, till: Till) -> int:
+        which = day or till.terminal.business_date(now_ms())
+        compared = till.totals(which)
+        pending = sum(
+            key.business_date == which and entry.request.kind is not Kind.INQUIRY
+            for key, entry in till.store.state.pending.items()
+        )
+        show_totals(console, compared, pending, desk.lang)
+        if close:
+            till.close_day(which)
+            console.print(Phrase.DAY_CLOSED.say(desk.lang, day=f"{which:%d.%m.%Y}"))
+        return 0 if compared.answer.totals == compared.mine else 1
+
+    _run(desk, work)
+
+
+@app.command
+def echo(*, desk: Desk) -> None:
+    """Ask whether the centre is there, and how far the clocks are apart."""
+
+    def work(console: Console, till: Till) -> int:
+        answer = till.echo()
+        centre = datetime.fromtimestamp(answer.centre_time_ms // 1000, UTC)
+        shown = f"{centre.astimezone(till.terminal.zone):%d.%m.%Y %H:%M:%S}"
+        seconds = (now_ms() - answer.centre_time_ms) // 1000
+        console.print(Phrase.ECHO.say(desk.lang, centre=shown, seconds=seconds))
+        return 0 if answer.outcome.approved else EXIT_NOT_DECIDED
+
+    _run(desk, work, repeat=False)
+
+
+@app.command
+def pending(*, desk: Desk) -> None:
+    """Ask again for everything without a decision, and list what still has none."""
+
+    def work(console: Console, till: Till) -> int:
+        left = _repeat_pending(console, desk, till)
+        show_pending(console, till, desk.lang)
+        return EXIT_NOT_DECIDED if left else 0
+
+    _run(desk, work, repeat=False)
+
+
+@app.command
+def serve(*, desk: Desk) -> None:
+    """Serve one card after the other: show its rights, ask what to ring up, print the receipt."""
+
+    def work(console: Console, till: Till) -> int:
+        serve_cards(console, desk, till)
+        return 0
+
+    _run(desk, work)

@@ -1,0 +1,217 @@
+"""The cashier's desk: where the terminal's files and the card are, and what a sale goes through."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from getpass import getpass
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from cyclopts import Parameter
+
+from card_personalization.chip.errors import AttemptError
+from processing.wire.outcome import Outcome
+from processing.wire.parameter_file import SIZE_MAX_BYTES, ParameterFile, ParameterFileError
+from processing.wire.transaction import Answer, Evidence, Line, Right
+from terminal_sim.card import AskPin, PresentedCard, drawer_card, reader_card
+from terminal_sim.errors import Language, TerminalError
+from terminal_sim.link import Link
+from terminal_sim.order import holding_for, known_service, named_holder
+from terminal_sim.store import Store
+from terminal_sim.terminal import Terminal
+from terminal_sim.texts import Phrase
+from terminal_sim.till import Result, Sale, Till
+
+UUID_DIGITS: Final = 32
+PIN_FILE_MAX_BYTES: Final = 64
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """Where everything is: options that every command takes."""
+
+    params: Annotated[Path, Parameter(env_var="SPK_TERMINAL_PARAMS")]
+    """The terminal's parameter file, as the centre wrote it."""
+    state: Annotated[Path | None, Parameter(env_var="SPK_TERMINAL_STATE")] = None
+    """Folder of the terminal's state; beside the parameter file when left out."""
+    reader: str | None = None
+    """PC/SC reader, by name or a part of it; the first one when left out."""
+    soft: Path | None = None
+    """A software card's file instead of a reader."""
+    lang: Annotated[Language, Parameter(env_var="SPK_TERMINAL_LANG")] = "ru"
+    """Language of screen and receipt."""
+    pin_file: Path | None = None
+    """File with the card's PIN, for machines; people are asked."""
+
+    @property
+    def state_folder(self) -> Path:
+        """Return the folder of the terminal's state."""
+        return self.state or self.params.with_suffix(".state")
+
+    @property
+    def receipts_folder(self) -> Path:
+        """Return the folder where receipts are kept."""
+        return self.state_folder / "receipts"
+
+
+def now_ms() -> int:
+    """Return the time of this machine: UTC milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def pause(milliseconds: int) -> None:
+    """Wait."""
+    time.sleep(milliseconds / 1000)
+
+
+def read_parameters(file: Path) -> ParameterFile:
+    """Read a parameter file. Raises `TerminalError` or `ParameterFileError`."""
+    try:
+        with file.open("rb") as opened:
+            return ParameterFile.decode(opened.read(SIZE_MAX_BYTES + 1))
+    except OSError as error:
+        raise TerminalError(
+            f"Файл параметров не читается: {error}", f"the parameter file cannot be read: {error}"
+        ) from error
+    except ParameterFileError as error:
+        raise TerminalError(f"Файл параметров {file}: {error}", f"{file}: {error}") from error
+
+
+@contextmanager
+def open_till(desk: Desk) -> Iterator[Till]:
+    """Open the terminal for the time of the block; its state folder is locked meanwhile."""
+    parameters = read_parameters(desk.params)
+    with Store.open(desk.state_folder, parameters, now_ms()) as store:
+        terminal = Terminal(parameters, store.state, os.urandom)
+        link = Link(parameters, now_ms)
+        try:
+            yield Till(terminal, store, link, now_ms, pause)
+        finally:
+            link.close()
+
+
+@contextmanager
+def present_card(desk: Desk, till: Till, reader: str | None = None) -> Iterator[PresentedCard]:
+    """Read the card at the reader, or the software card, for the time of the block."""
+    source = reader_card(reader or desk.reader) if desk.soft is None else drawer_card(desk.soft)
+    with source as transport:
+        yield PresentedCard.read(transport, till.terminal.parameters, now_ms())
+
+
+def pin_asker(desk: Desk, card: PresentedCard) -> AskPin:
+    """Return what asks for the PIN: the file, or the citizen without echo."""
+
+    def ask() -> str:
+        if desk.pin_file is not None:
+            return _pin_in(desk.pin_file)
+        left = card.pin_attempts_remaining()
+        told = f" ({Phrase.PIN_LEFT.say(desk.lang, count=left)})" if left is not None else ""
+        return getpass(f"{told} {Phrase.PIN.say(desk.lang)}".strip() + " ")
+
+    return ask
+
+
+def _pin_in(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(PIN_FILE_MAX_BYTES).decode("ascii", "replace").strip()
+    except OSError as error:
+        raise TerminalError(
+            f"Файл с ПИН-кодом не читается: {error}", f"the PIN file cannot be read: {error}"
+        ) from error
+
+
+Say = Callable[[str], None]
+"""Shows the cashier one sentence."""
+
+
+class RungUp(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cashier wants to sell: `holder` names a rights holder or is None."""
+
+    service: str
+    lines: tuple[Line, ...]
+    holder: str | None = None
+    evidence: Evidence | None = None
+    offline: bool = False
+
+
+class NotSent(msgspec.Struct, frozen=True):
+    """A sale that was not sent, because the inquiry before it already told that it cannot be."""
+
+    outcome: Outcome
+    answer: Answer | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Return 1 declined, 2 not decided."""
+        return 1 if self.outcome.decided else 2
+
+
+def ring_up(
+    till: Till,
+    card: PresentedCard,
+    wanted: RungUp,
+    ask_pin: AskPin,
+    rights: tuple[Right, ...] | None = None,
+) -> Result | NotSent:
+    """Find out for whom and under which version, then sell.
+
+    `rights` are those already asked for with this card; None asks now, unless a whole UUID names
+    the holder. Raises `OrderError` when several holders fit.
+    """
+    parameters = till.terminal.parameters
+    service = known_service(wanted.service, parameters)
+    evidence = wanted.evidence or Evidence(service.evidence)
+    holder_id, version = b"", service.version
+    whole_id = len((wanted.holder or "").replace("-", "")) == UUID_DIGITS
+    if wanted.offline and not whole_id:
+        raise TerminalError(
+            "Без связи права не узнать: назовите получателя целиком, --for UUID",
+            "rights cannot be asked offline: name the whole holder, --for UUID",
+        )
+    if not whole_id and rights is None:
+        asked = till.rights(card)
+        if not asked.answer.outcome.approved:
+            return NotSent(asked.answer.outcome, asked.answer)
+        rights = asked.rights
+    if wanted.holder is not None:
+        holder_id = named_holder(wanted.holder, rights or ())
+    else:
+        holding = holding_for(wanted.lines, service.service, rights or (), parameters)
+        if holding.holder_id is None:
+            return NotSent(Outcome.NO_ENTITLEMENT)
+        holder_id, version = holding.holder_id, holding.version or service.version
+    sale = Sale(
+        holder_id=holder_id,
+        service=service.service,
+        version=version,
+        lines=wanted.lines,
+        evidence=evidence,
+        offline=wanted.offline,
+    )
+    return till.sell(card, sale, ask_pin)
+
+
+def ring_up_patiently(
+    desk: Desk,
+    till: Till,
+    card: PresentedCard,
+    wanted: RungUp,
+    say: Say,
+    rights: tuple[Right, ...] | None = None,
+) -> Result | NotSent:
+    """Ring up; a person who mistyped the PIN is asked again while attempts are left."""
+    ask_pin = pin_asker(desk, card)
+    while True:
+        try:
+            return ring_up(till, card, wanted, ask_pin, rights)
+        except AttemptError as error:
+            if desk.pin_file is not None or not error.attempts_remaining:
+                raise
+            say(error.text(desk.lang))
