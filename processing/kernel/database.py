@@ -151,6 +151,30 @@ async def open_pool(
     return DatabasePool(pool, limits)
 
 
+async def open_session(
+    dsn: str, role: Role, application_name: str, limits: SessionLimits = ONLINE_LIMITS
+) -> asyncpg.Connection[asyncpg.Record]:
+    """Open one connection outside any pool, for what must live as long as its session (locks).
+
+    Raises as `open_pool` does.
+    """
+    try:
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=limits.connect_timeout_ms / 1000,
+            command_timeout=limits.command_timeout_ms / 1000,
+            server_settings=session_settings(role, application_name, limits),
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _refused(error, dsn, role) from error
+    try:
+        await check_server(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
 def session_settings(role: Role, application_name: str, limits: SessionLimits) -> dict[str, str]:
     """Return what a session asks for when it connects; RESET comes back to these values.
 

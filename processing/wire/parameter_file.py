@@ -11,6 +11,9 @@ from typing import Final, Self
 
 import msgspec
 
+from processing.wire.iso8583.framing import Framing, LengthForm
+from processing.wire.iso8583.spec import Profile
+
 VERSION: Final = 1
 SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
 """Longest parameter file that is read: some ten thousand items."""
@@ -29,12 +32,23 @@ class FramingName(StrEnum):
     LENGTH_2_TPDU = "length-2-tpdu"
     LENGTH_4_ASCII_TPDU = "length-4-ascii-tpdu"
 
+    @property
+    def framing(self) -> Framing:
+        """Return the framing of this name."""
+        length = LengthForm.BINARY_2 if self.value.startswith("length-2") else LengthForm.ASCII_4
+        return Framing(length, tpdu=self.value.endswith("tpdu"))
+
 
 class ProfileName(StrEnum):
     """How binary fields travel: as they are, or as hexadecimal text."""
 
     BINARY = "binary"
     HEX = "hex"
+
+    @property
+    def profile(self) -> Profile:
+        """Return the port profile of this name."""
+        return Profile.BINARY if self is ProfileName.BINARY else Profile.HEX
 
 
 class ParameterFileError(ValueError):
