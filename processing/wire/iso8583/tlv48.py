@@ -242,8 +242,9 @@ def _unreadable(entry: Entry, data: bytes, end: int, kind: Tag) -> WireError:
 
 def written(tag: bytes, value: bytes | str | int, known: Mapping[bytes, Tag]) -> bytes:
     """Return one entry as it travels; raises `WireError` for a value of another form."""
-    raw = value if isinstance(value, bytes) else str(value).encode("ascii", "replace")
     kind = known[tag]
+    # UTF-8 leaves foreign letters visible to the pattern, which refuses them.
+    raw = value if isinstance(value, bytes) else str(value).encode()
     if kind.pattern.fullmatch(raw) is None:
         raise WireError(f"48.{tag.decode()}", 0, kind.form, shown(raw))
     return b"%b%03d%b" % (tag, len(raw), raw)
