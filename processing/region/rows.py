@@ -1,0 +1,322 @@
+"""The region as rows of the database's tables, in the order in which they can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from processing.kernel.bucket import bucket_of
+from processing.region.catalogue import CODES, Catalogue
+from processing.region.chance import ID_EPOCH_MS
+from processing.region.model import Citizen, Entitlement, Household
+from processing.region.rights import Rights, derived_id
+
+Value = bytes | str | int | bool | date | None
+Row = tuple[Value, ...]
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table and the columns that are written; a column that is absent keeps its default."""
+
+    schema: str
+    name: str
+    columns: tuple[str, ...]
+
+    @property
+    def full_name(self) -> str:
+        """Schema and name, as SQL writes them."""
+        return f"{self.schema}.{self.name}"
+
+
+REGION: Final = Table("regulations", "region", ("region", "time_zone", "name_ru", "name_en"))
+MEASURE: Final = Table("regulations", "measure", ("measure", "name_ru", "name_en", "funding"))
+SERVICE: Final = Table(
+    "regulations",
+    "service",
+    (
+        "service",
+        "version",
+        "name_ru",
+        "name_en",
+        "consumes",
+        "shortage",
+        "evidence",
+        "valid_from",
+        "valid_to",
+        "grace_days",
+    ),
+)
+PRICE_RULE: Final = Table(
+    "regulations",
+    "price_rule",
+    ("service", "version", "measure", "percent", "capped", "tariff"),
+)
+ITEM: Final = Table(
+    "regulations",
+    "item",
+    ("item", "item_class", "unit_okei", "scale", "cap_kopecks", "name_ru", "name_en"),
+)
+BENEFIT_CATEGORY: Final = Table("register", "benefit_category", ("category", "name_ru", "name_en"))
+PROVIDER: Final = Table(
+    "terminals",
+    "provider",
+    ("provider_id", "code", "inn", "kind", "name_ru", "name_en", "contract"),
+)
+TERMINAL: Final = Table("terminals", "terminal", ("terminal_id", "provider_id", "region"))
+TERMINAL_SERVICE: Final = Table("terminals", "terminal_service", ("terminal_id", "service"))
+CITIZEN: Final = Table(
+    "register",
+    "citizen",
+    (
+        "citizen_id",
+        "snils",
+        "enp",
+        "inn",
+        "last_name",
+        "first_name",
+        "patronymic",
+        "birth_date",
+        "sex",
+        "region",
+    ),
+)
+HOUSEHOLD: Final = Table("register", "household", ("household_id", "region", "address"))
+HOUSEHOLD_MEMBER: Final = Table(
+    "register", "household_member", ("household_id", "citizen_id", "relation")
+)
+PERSONAL_ACCOUNT: Final = Table(
+    "register", "personal_account", ("account_number", "household_id", "provider_code")
+)
+CITIZEN_CATEGORY: Final = Table(
+    "register",
+    "citizen_category",
+    ("citizen_id", "category", "valid_from", "valid_to", "evidence"),
+)
+PRESCRIPTION: Final = Table(
+    "register",
+    "prescription",
+    (
+        "series",
+        "number",
+        "citizen_id",
+        "item_class",
+        "quantity",
+        "percent",
+        "prescribed_on",
+        "valid_days",
+        "allowance_id",
+    ),
+)
+ENTITLEMENT: Final = Table(
+    "rights",
+    "entitlement",
+    (
+        "bucket",
+        "holder_id",
+        "entitlement_id",
+        "measure",
+        "category",
+        "valid_from",
+        "valid_to",
+        "decision_number",
+        "decided_on",
+    ),
+)
+ALLOWANCE: Final = Table(
+    "rights",
+    "allowance",
+    (
+        "bucket",
+        "holder_id",
+        "allowance_id",
+        "entitlement_id",
+        "measure",
+        "category",
+        "funding",
+        "item_class",
+        "unit_okei",
+        "scale",
+        "granted",
+        "period",
+        "valid_from",
+        "valid_to",
+        "priority",
+    ),
+)
+
+TABLES: Final = (
+    REGION,
+    MEASURE,
+    SERVICE,
+    PRICE_RULE,
+    ITEM,
+    BENEFIT_CATEGORY,
+    PROVIDER,
+    TERMINAL,
+    TERMINAL_SERVICE,
+    CITIZEN,
+    HOUSEHOLD,
+    HOUSEHOLD_MEMBER,
+    PERSONAL_ACCOUNT,
+    CITIZEN_CATEGORY,
+    PRESCRIPTION,
+    ENTITLEMENT,
+    ALLOWANCE,
+)
+"""Every table that is written; a table stands after those it refers to."""
+
+
+class Batch:
+    """Rows by table; a column that holds an identifier holds its 16 bytes."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Table, list[Row]] = {table: [] for table in TABLES}
+
+    @property
+    def citizen_count(self) -> int:
+        """How many citizens are in it."""
+        return len(self.rows[CITIZEN])
+
+    @property
+    def row_count(self) -> int:
+        """How many rows are in it."""
+        return sum(map(len, self.rows.values()))
+
+
+def add_catalogue(batch: Batch, catalogue: Catalogue) -> None:
+    """Add the catalogue's rows."""
+    add, place = batch.rows, catalogue.region
+    add[REGION].append((place.region, place.time_zone, place.name_ru, place.name_en))
+    add[MEASURE] += [(m.measure, m.name_ru, m.name_en, m.funding) for m in catalogue.measure]
+    for one in catalogue.service:
+        add[SERVICE].append(
+            (
+                one.service,
+                one.version,
+                one.name_ru,
+                one.name_en,
+                CODES[one.consumes],
+                CODES[one.shortage],
+                CODES[one.evidence],
+                one.valid_from,
+                one.valid_to,
+                one.grace_days,
+            )
+        )
+        add[PRICE_RULE] += [
+            (one.service, one.version, p.measure, p.percent, p.capped, p.tariff) for p in one.prices
+        ]
+    add[ITEM] += [
+        (i.item, i.item_class, i.unit_okei, i.scale, i.cap_kopecks, i.name_ru, i.name_en)
+        for i in catalogue.item
+    ]
+    add[BENEFIT_CATEGORY] += [(c.category, c.name_ru, c.name_en) for c in catalogue.category]
+    for provider in catalogue.provider:
+        provider_id = provider_id_of(provider.code)
+        add[PROVIDER].append(
+            (
+                provider_id,
+                provider.code,
+                provider.inn,
+                provider.kind,
+                provider.name_ru,
+                provider.name_en,
+                provider.contract,
+            )
+        )
+        for terminal in provider.terminals:
+            add[TERMINAL].append((terminal, provider_id, place.region))
+            add[TERMINAL_SERVICE] += [(terminal, service) for service in provider.services]
+
+
+def provider_id_of(code: str) -> bytes:
+    """Return the identifier of the catalogue's provider `code`, the same in every region."""
+    return derived_id(ID_EPOCH_MS.to_bytes(6, "big"), f"provider {code}")
+
+
+def add_household(batch: Batch, region: int, household: Household, rights: Rights) -> None:
+    """Add a household with its people and all of their rights."""
+    add, household_id = batch.rows, household.household_id
+    add[HOUSEHOLD].append((household_id, region, household.address))
+    add[PERSONAL_ACCOUNT] += [(number, household_id, code) for number, code in household.accounts]
+    for citizen in household.members:
+        add[CITIZEN].append(_citizen_row(region, citizen))
+        add[HOUSEHOLD_MEMBER].append(
+            (household_id, citizen.citizen_id, citizen.person.relation.value)
+        )
+    add[CITIZEN_CATEGORY] += [
+        (citizen_id, held.category, held.valid_from, held.valid_to, held.evidence)
+        for citizen_id, held in rights.holdings
+    ]
+    add[PRESCRIPTION] += [
+        (
+            one.prescription.series,
+            one.prescription.number,
+            one.citizen_id,
+            one.prescription.item_class,
+            one.prescription.packs,
+            one.percent,
+            one.prescription.prescribed_on,
+            one.prescription.valid_days,
+            one.allowance_id,
+        )
+        for one in rights.prescribed
+    ]
+    _add_entitlements(batch, rights.entitlements)
+
+
+def _citizen_row(region: int, citizen: Citizen) -> Row:
+    person = citizen.person
+    return (
+        citizen.citizen_id,
+        citizen.snils,
+        citizen.enp,
+        citizen.inn,
+        person.last_name,
+        person.first_name,
+        person.patronymic,
+        person.birth_date,
+        person.sex,
+        region,
+    )
+
+
+def _add_entitlements(batch: Batch, entitlements: Iterable[Entitlement]) -> None:
+    for one in entitlements:
+        bucket = bucket_of(one.holder_id)
+        batch.rows[ENTITLEMENT].append(
+            (
+                bucket,
+                one.holder_id,
+                one.entitlement_id,
+                one.measure,
+                one.category,
+                one.valid_from,
+                one.valid_to,
+                one.decision_number,
+                one.decided_on,
+            )
+        )
+        for right in one.allowances:
+            batch.rows[ALLOWANCE].append(
+                (
+                    bucket,
+                    one.holder_id,
+                    right.allowance_id,
+                    one.entitlement_id,
+                    one.measure,
+                    one.category,
+                    one.funding,
+                    right.item_class,
+                    right.unit_okei,
+                    right.scale,
+                    right.granted,
+                    right.period,
+                    right.valid_from,
+                    right.valid_to,
+                    right.priority,
+                )
+            )
