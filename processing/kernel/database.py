@@ -23,6 +23,7 @@ from processing.kernel.errors import (
     DatabaseTimeoutError,
     DatabaseUnavailableError,
     DurabilityError,
+    MigrationError,
 )
 from processing.kernel.roles import Role
 
@@ -104,7 +105,7 @@ class DatabasePool:
                 # The connection is about to be thrown away; a ROLLBACK would only wait again.
                 raise
             except BaseException:
-                if not connection.is_closed():
+                if not _lost(connection):
                     await transaction.rollback()
                 raise
             await transaction.commit()
@@ -243,6 +244,14 @@ def _translated(connection: PoolConnectionProxy[asyncpg.Record]) -> Iterator[Non
         raise DatabaseTimeoutError(f"the server stopped a statement: {error}") from error
     except asyncpg.LockNotAvailableError as error:
         raise DatabaseTimeoutError(f"a lock stayed taken for too long: {error}") from error
+    except (
+        asyncpg.UndefinedTableError,
+        asyncpg.UndefinedFunctionError,
+        asyncpg.InvalidSchemaNameError,
+    ) as error:
+        raise MigrationError(
+            f"the database is not at the schema of this release ({error}): run `spk db migrate`"
+        ) from error
     except TimeoutError as error:
         connection.terminate()
         raise DatabaseTimeoutError(
@@ -258,11 +267,19 @@ def _translated(connection: PoolConnectionProxy[asyncpg.Record]) -> Iterator[Non
         ) from error
     except asyncpg.InterfaceError as error:
         # asyncpg says so when it finds the connection closed under it.
-        if not connection.is_closed():
+        if not _lost(connection):
             raise
         raise DatabaseUnavailableError(
             f"the connection to the database was lost: {error}"
         ) from error
+
+
+def _lost(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool took the connection back when it broke, and answers no question about it.
+        return True
 
 
 def _refused(error: Exception, dsn: str | None = None, role: Role | None = None) -> DatabaseError:
