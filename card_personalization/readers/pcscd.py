@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import socket
+import stat
 import string
 import subprocess
 import sys
@@ -112,13 +113,27 @@ def _listening_ports() -> set[int]:
     return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == _LISTENING}
 
 
+def _reachable_folder() -> Path:
+    """The folder for temporary files, or where root's pcscd, run as nobody, cannot go there, /tmp.
+
+    ReadersError if there is none.
+    """
+    wanted = Path(tempfile.gettempdir())
+    fallback = Path("/tmp")  # noqa: S108  # the folder made in it is checked to be our own
+    for candidate in (wanted, fallback):
+        way = (candidate.resolve(), *candidate.resolve().parents)
+        if os.geteuid() != 0 or all(part.stat().st_mode & stat.S_IXOTH for part in way):
+            return candidate
+    raise ReadersError(f"{wanted} is closed to other users: set TMPDIR to a folder that is not")
+
+
 def _private_folder() -> Path:
     """A fresh folder whose name is this process's own.
 
     libpcsclite reads the socket's name once per process, so a second start in one process must
     find its socket under the same name.
     """
-    folder = Path(tempfile.gettempdir()) / f"spk-pcscd-{os.getuid()}-{os.getpid()}"
+    folder = _reachable_folder() / f"spk-pcscd-{os.getuid()}-{os.getpid()}"
     with contextlib.suppress(FileNotFoundError):
         if folder.lstat().st_uid != os.getuid() or (folder / "running").exists():
             raise ReadersError(

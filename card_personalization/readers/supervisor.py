@@ -5,7 +5,8 @@ pcscd knows one socket, /run/pcscd/pcscd.comm. But it takes a socket from system
 another with PCSCLITE_CSOCK_NAME. So a private pcscd needs no systemd, only the same handshake. It
 runs as nobody: it can then neither disturb a system pcscd's files nor seize USB readers.
 
-Standard input is the leash: when the starter closes it or dies, pcscd is terminated.
+Standard input is the leash: when the starter closes it or dies, pcscd is terminated and the folder
+above its configuration removed.
 
     supervisor.py private|system UID SOCKET PCSCD CONFIG_FOLDER
 """
@@ -13,6 +14,7 @@ Standard input is the leash: when the starter closes it or dies, pcscd is termin
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -55,13 +57,19 @@ def main(scope: str, uid: str, socket_path: str, pcscd: str, config_folder: str)
     if server is not None:
         server.close()
 
+    let_go = threading.Event()
+
     def end_with_the_leash() -> None:
         while os.read(0, 1):
             pass
+        let_go.set()
         os.kill(child, signal.SIGTERM)
 
     threading.Thread(target=end_with_the_leash, daemon=True).start()
     _, status = os.waitpid(child, 0)
+    if let_go.is_set():
+        # Had pcscd failed by itself, the starter would still want to read its log.
+        shutil.rmtree(os.path.dirname(config_folder), ignore_errors=True)  # noqa: PTH120  # as above
     return os.waitstatus_to_exitcode(status) % 256
 
 

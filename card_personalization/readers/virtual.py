@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
+from card_personalization.chip.errors import CardError
 from card_personalization.chip.softcard.drawer import Drawer, KeptCard
 from card_personalization.chip.softcard.session import Interface
 from card_personalization.chip.transport.inprocess import ApduCard
+from card_personalization.chip.transport.pcsc import PcscContext
 from card_personalization.chip.transport.vpcd_plug import VpcdPlug
 from card_personalization.readers.pcscd import Pcscd, ReadersError, Scope, start_pcscd
 
-INSERT_TIMEOUT_S: Final = 5.0
+SEEN_TIMEOUT_MS: Final = 5_000
 
 
 class VirtualReaders:
@@ -37,6 +41,16 @@ class VirtualReaders:
     def environment(self) -> dict[str, str]:
         """What the environment of another program needs to find these readers."""
         return self._daemon.environment
+
+    @property
+    def folder(self) -> Path:
+        """A folder of this run, removed at its end."""
+        return self._daemon.folder
+
+    @property
+    def daemon_runs(self) -> bool:
+        """Whether pcscd still runs."""
+        return self._daemon.running
 
     def cards(self) -> dict[str, str | None]:
         """Each reader with the name of the drawer's card in it; None when empty.
@@ -92,19 +106,22 @@ class VirtualReaders:
         return wanted
 
     def _plug(self, card: ApduCard, reader: str) -> None:
-        """Insert and wait until pcscd powered the card, so that a client finds it at once."""
+        """Insert and wait until pcscd shows the card, so that any client finds it at once."""
         plug = VpcdPlug(card, self._ports[reader])
         plug.insert()
-        if not plug.wait_until_powered(INSERT_TIMEOUT_S):
+        try:
+            with PcscContext() as context:
+                context.wait_for_card(reader, SEEN_TIMEOUT_MS)
+        except CardError as error:
             plug.remove()
             raise ReadersError(
-                f"pcscd did not power the card in {reader!r} within {INSERT_TIMEOUT_S:.0f} s; its "
-                f"last words:\n{self._daemon.log_tail()}"
-            )
+                f"pcscd does not show the card in {reader!r}: {error}; its last words:\n"
+                f"{self._daemon.log_tail()}"
+            ) from None
         self._plugs[reader] = plug
 
     def remove(self, reader: str) -> None:
-        """Take the card out of a reader. Programs see it within 0.4 s. ReadersError if empty."""
+        """Take the card out of a reader, and wait until pcscd saw it. ReadersError if empty."""
         with self._lock:
             plug = self._plugs.pop(reader, None)
             if plug is None:
@@ -113,12 +130,25 @@ class VirtualReaders:
             kept = self._kept.pop(reader, None)
             if kept is not None:
                 kept.put_back()
+            # pcscd looks every 0.4 s; a card put in before that would seem never to have left.
+            with contextlib.suppress(CardError), PcscContext() as context:
+                context.wait_for_removal(reader, SEEN_TIMEOUT_MS)
 
     def empty_all(self) -> None:
         """Take every card out."""
         with self._lock:
             for reader in list(self._plugs):
                 self.remove(reader)
+
+    def let_go(self) -> None:
+        """Take every card out at the end of the readers, when nobody looks any more."""
+        with self._lock:
+            for plug in self._plugs.values():
+                plug.remove()
+            for kept in self._kept.values():
+                kept.put_back()
+            self._plugs.clear()
+            self._kept.clear()
 
 
 @contextmanager
@@ -138,7 +168,7 @@ def virtual_readers(
     try:
         yield readers
     finally:
-        readers.empty_all()
+        readers.let_go()
         daemon.stop()
         for name, value in before.items():
             if value is None:

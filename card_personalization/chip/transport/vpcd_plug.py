@@ -55,10 +55,16 @@ class VpcdPlug:
         if self._thread is not None:
             return
         self._stop.clear()
+        self.failure = None
         self._powered.clear()
         name = f"vpcd-plug-{self._address[1]}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def powered(self) -> bool:
+        """Whether the reader powered the card since it was inserted."""
+        return self._powered.is_set()
 
     def wait_until_powered(self, timeout_s: float) -> bool:
         """Whether the reader powered the card within the time given."""
@@ -95,24 +101,32 @@ class VpcdPlug:
             if self._stop.is_set():
                 return
             self._socket = connection
-        try:
-            while True:
+        with contextlib.suppress(_Unplugged, OSError):
+            while self.failure is None:
                 self._answer(connection, _receive(connection))
-        except (_Unplugged, OSError):
-            pass
+        self._card.power_off()
+        with self._lock:
+            self._socket = None
+
+    def _answer(self, connection: socket.socket, message: bytes) -> None:
+        try:
+            answer = self._react(message)
+        except _Unplugged:
+            raise
         except Exception as error:
             # A card that cannot answer (its file cannot be written) is taken out, not retried.
             self.failure = error
             self._stop.set()
-        finally:
-            self._card.power_off()
-            with self._lock:
-                self._socket = None
-
-    def _answer(self, connection: socket.socket, message: bytes) -> None:
-        if len(message) != 1:
-            _send(connection, self._card.transmit(message))
             return
+        if answer is not None:
+            _send(connection, answer)
+            if message == bytes([Control.GIVE_ATR]):
+                self._powered.set()
+
+    def _react(self, message: bytes) -> bytes | None:
+        """What the card says to a message; None where vpcd waits for nothing."""
+        if len(message) != 1:
+            return self._card.transmit(message)
         match message[0]:
             case Control.POWER_OFF:
                 self._card.power_off()
@@ -122,10 +136,10 @@ class VpcdPlug:
                 self._card.reset()
             case Control.GIVE_ATR:
                 # vpcd asks for the ATR to see whether the card is there: PIN state must survive.
-                _send(connection, self._card.atr)
-                self._powered.set()
+                return self._card.atr
             case _:
                 raise _Unplugged
+        return None
 
 
 def _send(connection: socket.socket, message: bytes) -> None:
