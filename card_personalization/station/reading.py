@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -76,7 +77,7 @@ def read_certificate(slot: Slot, der: bytes) -> CardCertificate:
         key = certificate.public_key()
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         issuer = certificate.issuer.rfc4514_string()
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise _unreadable(slot, str(error)) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise _unreadable(slot, "P-256")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
@@ -74,6 +74,12 @@ def _certified_key(
     """Return the certified key, or in words why the certificate does not fit the order."""
     try:
         certificate = x509.load_der_x509_certificate(der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        return f"no X.509 certificate: {error}"
+    # The signature comes first: what is read after it was composed by our own key service.
+    if not any(_signed_by(certificate, issuer) for issuer in issuers):
+        return "not signed by the issuing CA of this centre"
+    try:
         key = certificate.public_key()
         common_name = [
             each.value for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -81,10 +87,13 @@ def _certified_key(
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         card_ids = names.get_values_for_type(x509.UniformResourceIdentifier)
         purposes = list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
-        return f"no X.509 certificate of a card: {error}"
-    if not any(_signed_by(certificate, issuer) for issuer in issuers):
-        return "not signed by the issuing CA of this centre"
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+    ) as error:
+        return f"no certificate of a card: {error}"
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         return "the key is not of P-256"
     if common_name != [order.card_number]:
@@ -107,7 +116,7 @@ def _urn(card_id: UUID) -> str:
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
