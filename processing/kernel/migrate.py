@@ -64,9 +64,9 @@ async def migrate(dsn: str, folder: SqlFolder) -> MigrationReport:
     """
     async with _administrator(dsn) as connection:
         await check_server(connection)
-        await ensure_group_roles(connection)
-        await ensure_owner_may_create(connection)
         async with _only_migrator(connection):
+            await ensure_group_roles(connection)
+            await ensure_owner_may_create(connection)
             return await _apply_missing(connection, folder)
 
 
@@ -91,11 +91,13 @@ async def check_migrated(connection: Connection, folder: SqlFolder) -> None:
         )
 
 
-async def apply_schema(connection: Connection, folder: SqlFolder) -> None:
+async def apply_schema(connection: asyncpg.Connection, folder: SqlFolder) -> None:
     """Create the schema from sql/schema and the routines in an empty database.
 
     For the test that migrations and schema give the same; a real database is only ever migrated.
     """
+    await ensure_group_roles(connection)
+    await ensure_owner_may_create(connection)
     async with connection.transaction():
         for file in folder.schema:
             await _execute(connection, file)
@@ -206,6 +208,12 @@ async def _administrator(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         raise DatabaseUnavailableError(f"{server_name(dsn)} does not answer: {error}") from error
     try:
         yield connection
+    except asyncpg.PostgresError as error:
+        raise MigrationError(f"{server_name(dsn)}: {error}") from error
+    except (OSError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnavailableError(
+            f"the connection to {server_name(dsn)} was lost: {error}; run `spk db migrate` again"
+        ) from error
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 

@@ -15,7 +15,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -125,7 +126,7 @@ def migrated_template(postgres: Server) -> str:
     folder = read_sql_folder(sql_root())
     name = f"spk_template_{folder.sha256.hex()[:16]}"
     with held_lock(postgres.home / "template.lock", TEMPLATE_WAIT_MS):
-        asyncio.run(_make_template(postgres, name))
+        _run(_make_template(postgres, name))
     return name
 
 
@@ -167,18 +168,17 @@ async def _make_template(server: Server, name: str) -> None:
 @contextlib.contextmanager
 def _temporary_database(server: Server, template: str) -> Iterator[Database]:
     name = f"test_{secrets.token_hex(8)}"
-    _run(lambda: server.execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    _run(server.execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
         yield Database(server, name)
     finally:
-        _run(lambda: server.execute(f"DROP DATABASE {name} WITH (FORCE)"))
+        _run(server.execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def _run(work: Callable[[], Awaitable[None]]) -> None:
-    async def main() -> None:
-        await work()
-
-    asyncio.run(main())
+def _run(work: Coroutine[None, None, None]) -> None:
+    """Run `work` to its end, also where this thread's event loop is busy with a test."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 def _stop_abandoned_servers() -> None:
