@@ -137,35 +137,20 @@ def test_yubico_piv_tool(reader: str, tmp_path: Path) -> None:
         assert f"CN=spk test {slot:X}" in status
 
 
-def test_yubico_piv_tool_signs_and_writes(reader: str, issued: IssuedCard, tmp_path: Path) -> None:
-    tool = program("yubico-piv-tool", "yubico-piv-tool")
-    base = (tool, "-r", reader)
+def test_yubico_piv_tool_signs_and_changes_the_pin(
+    reader: str, issued: IssuedCard, tmp_path: Path
+) -> None:
+    # Its form in Debian 12 knows management keys of 3DES only, so it writes nothing here.
+    base = (program("yubico-piv-tool", "yubico-piv-tool"), "-r", reader)
     (tmp_path / "message").write_bytes(MESSAGE)
     run(
-        *base,
-        *[
-            "-a",
-            "verify-pin",
-            "-P",
-            "123456",
-            "--sign",
-            "-s",
-            "9a",
-            "-A",
-            "ECCP256",
-            "-H",
-            "SHA256",
-            "-f",
-            "binary",
-        ],
+        *(*base, "-a", "verify-pin", "-P", "123456"),
+        *("--sign", "-s", "9a", "-A", "ECCP256", "-H", "SHA256", "-f", "binary"),
         *("-i", str(tmp_path / "message"), "-o", str(tmp_path / "signature")),
         home=tmp_path,
     )
     key = public_key_from_point(issued.points[Slot.AUTHENTICATION])
     key.verify((tmp_path / "signature").read_bytes(), MESSAGE, ec.ECDSA(hashes.SHA256()))
-    management = f"--key={FACTORY_MANAGEMENT_KEY.hex()}"
-    run(*base, "-a", "set-chuid", management, home=tmp_path)
-    assert GUID.hex() not in run(*base, "-a", "status", home=tmp_path)
     run(*base, "-a", "change-pin", "-P", "123456", "-N", "654321", home=tmp_path)
     run(*base, "-a", "verify-pin", "-P", "654321", home=tmp_path)
     assert issued.card.state.pin.value == b"654321\xff\xff"

@@ -88,6 +88,16 @@ def test_other_keys_want_the_pin(
             client.forget_pin()
 
 
+def test_pin_always_means_immediately_before(client: PivClient) -> None:
+    client.verify_pin("123456")
+    client.read_chuid()
+    with pytest.raises(StatusError) as caught:
+        client.sign_digest(Slot.SIGNATURE, DIGEST)
+    assert caught.value.fault is CardFault.NOT_ALLOWED
+    client.verify_pin("123456")
+    client.sign_digest(Slot.SIGNATURE, DIGEST)
+
+
 def test_wrong_pins_count_down_to_the_block_and_the_puk_frees_it(client: PivClient) -> None:
     assert client.pin_attempts_remaining() == 3
     for left in (2, 1, 0):

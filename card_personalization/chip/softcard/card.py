@@ -199,6 +199,9 @@ class SoftCard:
             raise Refused(Sw.INSTRUCTION_UNSUPPORTED)
         if not self._session.selected:
             raise Refused(Sw.CONDITIONS_NOT_SATISFIED)
+        if command.ins not in (Ins.VERIFY, Ins.GENERAL_AUTHENTICATE):
+            # "PIN always" means immediately before: anything in between takes it back.
+            self._session.pin_fresh = False
         return handler(self._session, command)
 
     def _select(self, command: Command) -> Response:

@@ -32,8 +32,9 @@ class Refused(Exception):
 class Session:
     """The card's memory (`state`) and what it forgets on reset.
 
-    `pin_verified` lasts until reset; `pin_fresh` only until a private key was used, which is what
-    9C asks for. `witness` and `challenge` are the 16 random bytes of an authentication begun.
+    `pin_verified` lasts until reset; `pin_fresh` only until the next command other than VERIFY,
+    which is what 9C asks for. `witness` and `challenge` are the 16 random bytes of an
+    authentication begun.
     """
 
     def __init__(
