@@ -46,7 +46,8 @@ def test_generated_parts_are_fresh() -> None:
     [
         ("terminal", TERMINAL_KEY),
         ("card", CARD_SCALAR.to_bytes(32)),
-        ("card", point_of(CARD_SCALAR)),
+        ("card's public", point_of(CARD_SCALAR)),
+        ("receipt's public", point_of(RECEIPT_SCALAR)),
     ],
 )
 def test_keys_of_the_example_stand_in_the_page(name: str, key: bytes) -> None:

@@ -25,6 +25,8 @@ KEY_OF_EVIDENCE: Final[dict[Evidence, int]] = {Evidence.TAP: 0x9E, Evidence.PIN:
 _EVIDENCE_OF_KEY: Final = {key: evidence for evidence, key in KEY_OF_EVIDENCE.items()}
 _NUMBER: Final = 55
 _RECEIPT_BYTES: Final = 128
+_LONG: Final = 0x80
+"""A BER length of this or more says how many bytes of length follow."""
 
 
 class Object(msgspec.Struct, frozen=True):
@@ -118,7 +120,8 @@ def write_objects(objects: Mapping[int, bytes], known: Mapping[int, Object]) -> 
     """
     parts = []
     for tag, value in objects.items():
-        _check_length(tag, len(value), known[tag], 0)
+        if not known[tag].least <= len(value) <= known[tag].most:
+            raise _wrong_size(tag, len(value), known[tag], 0)
         parts += [tag.to_bytes(2), _ber_length(len(value)), value]
     return b"".join(parts)
 
@@ -133,45 +136,49 @@ def read_objects(data: bytes, known: Mapping[int, Object]) -> dict[int, bytes]:
     offset = 0
     while offset < len(data):
         tag = int.from_bytes(data[offset : offset + 2])
-        name = f"55.{tag:04X}"
-        if tag not in known or len(data) < offset + 2:
+        one = known.get(tag)
+        if one is None or len(data) < offset + 2:
             expected = "one of the tags " + " ".join(f"{tag:04X}" for tag in known)
             raise WireError("55", offset, expected, data[offset : offset + 2].hex().upper())
         if tag in objects:
-            raise WireError(name, offset, "each tag once", "the tag again")
-        size, start = _read_length(data, offset + 2, name)
-        _check_length(tag, size, known[tag], offset)
+            raise WireError(_name(tag), offset, "each tag once", "the tag again")
+        start = offset + 3
+        size = data[start - 1] if start <= len(data) else _LONG
+        if size >= _LONG:
+            size, start = _read_length(data, start - 1, tag)
+        if not one.least <= size <= one.most:
+            raise _wrong_size(tag, size, one, offset)
         value = data[start : start + size]
         if len(value) != size:
-            raise WireError(name, start, f"{size} bytes", f"{len(value)}: the field ends")
+            raise WireError(_name(tag), start, f"{size} bytes", f"{len(value)}: the field ends")
         objects[tag] = value
         offset = start + size
     return objects
 
 
-def _read_length(data: bytes, offset: int, name: str) -> tuple[int, int]:
-    """Return a BER length of at most two further bytes, and where the value begins (§8.1.3)."""
-    first = data[offset : offset + 1]
-    if first and first[0] < 0x80:
-        return first[0], offset + 1
-    more = first[0] & 0x7F if first else 0
+def _read_length(data: bytes, offset: int, tag: int) -> tuple[int, int]:
+    """Return a long BER length (§8.1.3.5) of one or two bytes, and where the value begins."""
+    more = data[offset] - _LONG if offset < len(data) else 0
     following = data[offset + 1 : offset + 1 + more]
     if more not in (1, 2) or len(following) != more:
         found = shown(data[offset : offset + 3])
-        raise WireError(name, offset, "a definite BER length of at most three bytes", found)
+        raise WireError(_name(tag), offset, "a definite BER length of at most three bytes", found)
     return int.from_bytes(following), offset + 1 + more
 
 
+def _name(tag: int) -> str:
+    return f"55.{tag:04X}"
+
+
 def _ber_length(size: int) -> bytes:
-    if size < 0x80:
+    if size < _LONG:
         return bytes((size,))
     return b"\x81" + bytes((size,)) if size < 0x100 else b"\x82" + size.to_bytes(2)
 
 
-def _check_length(tag: int, size: int, known: Object, offset: int) -> None:
-    if not known.least <= size <= known.most:
-        allowed = "" if known.least == known.most else f"{known.least} to "
-        raise WireError(f"55.{tag:04X}", offset, f"{allowed}{known.most} bytes", str(size))
+def _wrong_size(tag: int, size: int, known: Object, offset: int) -> WireError:
+    allowed = "" if known.least == known.most else f"{known.least} to "
+    return WireError(_name(tag), offset, f"{allowed}{known.most} bytes", str(size))
 
 
 def _without_path(receipt: bytes) -> bytes:

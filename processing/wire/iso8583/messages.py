@@ -188,13 +188,17 @@ _ADMINISTRATIVE_ANSWER: Final = "0610"
 
 def mti_of(text: str) -> Mti | None:
     """Return the parts of a type indicator that a terminal may send, or None."""
-    known = TRANSACTION_CLASSES | {TOTALS_CLASS, NETWORK_CLASS}
-    if len(text) != 4 or text[0] != "0" or text[2] not in "02" or text[3] not in "01":
-        return None
-    parsed = Mti(int(text[1]), text[2] == "2", text[3] == "1")
-    if parsed.message_class not in known:
-        return None
-    return parsed if parsed.message_class in TRANSACTION_CLASSES or not parsed.advice else None
+    return _MTIS.get(text)
+
+
+def _mtis() -> dict[str, Mti]:
+    advisable = [(one, advice) for one in TRANSACTION_CLASSES for advice in (False, True)]
+    classes = [*advisable, (TOTALS_CLASS, False), (NETWORK_CLASS, False)]
+    all_mtis = (Mti(one, advice, repeat) for one, advice in classes for repeat in (False, True))
+    return {mti.text: mti for mti in all_mtis}
+
+
+_MTIS: Final = _mtis()
 
 
 def answer_mti(text: str) -> str:
@@ -210,18 +214,17 @@ def answer_mti(text: str) -> str:
 
 def processing_kind(mti: Mti, code: bytes) -> Kind | None:
     """Return the kind that class and field 3 name, or None."""
-    message_class = MessageClass(mti.message_class)
-    if message_class is MessageClass.REVERSAL:
+    if mti.message_class == MessageClass.REVERSAL:
         return Kind.REVERSAL
-    return _KINDS.get((message_class, code))
+    return _KINDS.get((mti.message_class, code))
 
 
-_KINDS: Final[dict[tuple[MessageClass, bytes], Kind]] = {
-    (MessageClass.AUTHORIZATION, PROCESSING_CODES[Kind.INQUIRY]): Kind.INQUIRY,
-    (MessageClass.AUTHORIZATION, PROCESSING_CODES[Kind.RESERVE]): Kind.RESERVE,
-    (MessageClass.AUTHORIZATION, PROCESSING_CODES[Kind.VISIT_START]): Kind.VISIT_START,
-    (MessageClass.FINANCIAL, PROCESSING_CODES[Kind.SALE]): Kind.SALE,
-    (MessageClass.FINANCIAL, PROCESSING_CODES[Kind.COMPLETION]): Kind.COMPLETION,
-    (MessageClass.FINANCIAL, PROCESSING_CODES[Kind.RETURN]): Kind.RETURN,
-    (MessageClass.FINANCIAL, PROCESSING_CODES[Kind.VISIT_FINISH]): Kind.VISIT_FINISH,
+_KINDS: Final[dict[tuple[int, bytes], Kind]] = {
+    (int(MessageClass.AUTHORIZATION), PROCESSING_CODES[Kind.INQUIRY]): Kind.INQUIRY,
+    (int(MessageClass.AUTHORIZATION), PROCESSING_CODES[Kind.RESERVE]): Kind.RESERVE,
+    (int(MessageClass.AUTHORIZATION), PROCESSING_CODES[Kind.VISIT_START]): Kind.VISIT_START,
+    (int(MessageClass.FINANCIAL), PROCESSING_CODES[Kind.SALE]): Kind.SALE,
+    (int(MessageClass.FINANCIAL), PROCESSING_CODES[Kind.COMPLETION]): Kind.COMPLETION,
+    (int(MessageClass.FINANCIAL), PROCESSING_CODES[Kind.RETURN]): Kind.RETURN,
+    (int(MessageClass.FINANCIAL), PROCESSING_CODES[Kind.VISIT_FINISH]): Kind.VISIT_FINISH,
 }

@@ -7,6 +7,7 @@ read before the fields, and field 65 (a third bitmap) is refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Final
 
@@ -15,8 +16,6 @@ import msgspec
 FIELD_MAX: Final = 128
 MAC_BYTES: Final = 8
 HEX_DIGITS: Final = b"0123456789ABCDEF"
-
-_PRINTABLE: Final = bytes(range(0x20, 0x7F))
 
 
 class Profile(Enum):
@@ -48,21 +47,24 @@ class Charset(Enum):
     SIGNED = "C or D and then digits"
     BINARY = "bytes"
 
-    def holds(self, value: bytes) -> bool:
-        """Whether `value` consists of this character set (any length, also none)."""
-        match self:
-            case Charset.DIGITS:
-                return not value.translate(None, b"0123456789")
-            case Charset.ALNUM:
-                return not value or value.isalnum()
-            case Charset.TEXT:
-                return not value.translate(None, _PRINTABLE)
-            case Charset.TRACK:
-                return not value.translate(None, b"0123456789=D")
-            case Charset.SIGNED:
-                return value[:1] in (b"C", b"D") and value[1:].isdigit()
-            case Charset.BINARY:
-                return True
+    @property
+    def holds(self) -> Callable[[bytes], bool]:
+        """Return the test whether a value consists of this character set (any length)."""
+        return _HOLDS[self]
+
+
+def _only(allowed: bytes) -> Callable[[bytes], bool]:
+    return lambda value: not value.translate(None, allowed)
+
+
+_HOLDS: Final[dict[Charset, Callable[[bytes], bool]]] = {
+    Charset.DIGITS: _only(b"0123456789"),
+    Charset.ALNUM: lambda value: not value or value.isalnum(),
+    Charset.TEXT: _only(bytes(range(0x20, 0x7F))),
+    Charset.TRACK: _only(b"0123456789=D"),
+    Charset.SIGNED: lambda value: value[:1] in (b"C", b"D") and value[1:].isdigit(),
+    Charset.BINARY: lambda value: True,
+}
 
 
 class FieldSpec(msgspec.Struct, frozen=True):

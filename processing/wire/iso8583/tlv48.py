@@ -22,6 +22,10 @@ FACT_VALUE_MAX: Final = 40
 """Longest value of a fact, characters."""
 
 
+_LENGTHS: Final = {b"%03d" % length: length for length in range(1000)}
+"""Three digits to a length: one look-up instead of a check and a conversion."""
+
+
 class Tag(msgspec.Struct, frozen=True):
     """One entry: its form as a pattern and in words, its meaning, and whether it may repeat."""
 
@@ -135,30 +139,38 @@ NETWORK_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
 class Entry(msgspec.Struct, frozen=True):
     """One entry as read: its field and tag, which of its kind it is (0 when it cannot repeat).
 
-    `offset` is where its value begins in the field; `groups` are those of its pattern.
+    `value` is where its pattern matched the field.
     """
 
     field: int
     tag: bytes
     ordinal: int
-    offset: int
-    groups: tuple[bytes, ...]
+    value: re.Match[bytes]
 
     @property
     def name(self) -> str:
         """Return how an error names it, such as "48.SV" or "62.IT[12]"."""
-        name = f"{self.field}.{self.tag.decode()}"
-        return f"{name}[{self.ordinal}]" if self.ordinal else name
+        return _name(self.field, self.tag, self.ordinal)
+
+    @property
+    def offset(self) -> int:
+        """Return where the value begins in the field."""
+        return self.value.start()
+
+    @property
+    def groups(self) -> tuple[bytes, ...]:
+        """Return the groups of the tag's pattern, empty where one was left out."""
+        return self.value.groups(b"")
 
     @property
     def text(self) -> str:
         """Return the first group as text."""
-        return self.groups[0].decode("ascii")
+        return self.value[1].decode("ascii")
 
     @property
     def number(self) -> int:
         """Return the first group, all digits, as an integer."""
-        return int(self.groups[0])
+        return int(self.value[1])
 
     def day_in(self, group: int = 0) -> date:
         """Return a group, yyyymmdd, as a date; raises `WireError` when there is no such day."""
@@ -208,15 +220,14 @@ def read(fields: Mapping[int, bytes], known: Mapping[bytes, Tag]) -> Entries:
             if kind is None:
                 expected = "one of the tags " + " ".join(tag.decode() for tag in known)
                 raise WireError(str(number), offset, expected, shown(tag))
-            length = data[offset + 2 : offset + 5]
             start = offset + 5
-            end = start + int(length) if len(length) == 3 and length.isdigit() else -1
+            end = start + _LENGTHS.get(data[offset + 2 : start], -start)
             match = kind.pattern.fullmatch(data, start, end)
             ordinal = len(repeated.get(tag, ())) + 1 if kind.repeats else 0
-            entry = Entry(number, tag, ordinal, start, match.groups(b"") if match else ())
             if match is None or end > len(data):
-                raise _unreadable(entry, data, end, kind)
-            if kind.repeats:
+                raise _unreadable(_name(number, tag, ordinal), data, start, end, kind)
+            entry = Entry(number, tag, ordinal, match)
+            if ordinal:
                 repeated.setdefault(tag, []).append(entry)
             elif number == 62:
                 raise WireError(entry.name, offset, "only entries that repeat", "one of field 48")
@@ -228,16 +239,20 @@ def read(fields: Mapping[int, bytes], known: Mapping[bytes, Tag]) -> Entries:
     return Entries(single, repeated)
 
 
-def _unreadable(entry: Entry, data: bytes, end: int, kind: Tag) -> WireError:
-    """Return what is wrong with an entry's length or form."""
-    start = entry.offset
-    if end < 0:
+def _name(number: int, tag: bytes, ordinal: int) -> str:
+    name = f"{number}.{tag.decode()}"
+    return f"{name}[{ordinal}]" if ordinal else name
+
+
+def _unreadable(name: str, data: bytes, start: int, end: int, kind: Tag) -> WireError:
+    """Return what is wrong with an entry's length (`end` is 0 then) or form."""
+    if not end:
         length = data[start - 3 : start]
-        return WireError(entry.name, start - 3, "a length of three digits", shown(length))
+        return WireError(name, start - 3, "a length of three digits", shown(length))
     if end > len(data):
         found = f"{max(len(data) - start, 0)}: the field ends"
-        return WireError(entry.name, start, f"{end - start} bytes", found)
-    return WireError(entry.name, start, kind.form, shown(data[start:end]))
+        return WireError(name, start, f"{end - start} bytes", found)
+    return WireError(name, start, kind.form, shown(data[start:end]))
 
 
 def written(tag: bytes, value: bytes | str | int, known: Mapping[bytes, Tag]) -> bytes:
