@@ -76,12 +76,13 @@ class HttpParts:
 
 _PARTS: Final = web.AppKey("parts", HttpParts)
 _ISSUING: Final = web.AppKey("issuing", Issuing)
-_STATION: Final = "station_id"
+_STATION: Final = web.RequestKey("station_id", str)
 
 
 def http_application(parts: HttpParts) -> web.Application:
     """Return the gateway as an aiohttp application, to be run by the composition root."""
-    app = web.Application(middlewares=[answer_with_problems])
+    # aiohttp looks at the outermost application's limit only.
+    app = web.Application(middlewares=[answer_with_problems], client_max_size=BODY_BYTES_MAX)
     app[_PARTS] = parts
     app.router.add_get("/health", _health)
     app.router.add_get("/metrics", _metrics)
@@ -91,10 +92,7 @@ def http_application(parts: HttpParts) -> web.Application:
 
 
 def _issuing_application(issuing: Issuing) -> web.Application:
-    app = web.Application(
-        middlewares=[at_most(REQUESTS_CONCURRENT_MAX), _authenticated],
-        client_max_size=BODY_BYTES_MAX,
-    )
+    app = web.Application(middlewares=[at_most(REQUESTS_CONCURRENT_MAX), _authenticated])
     app[_ISSUING] = issuing
     app.router.add_post("/orders", _post_order)
     app.router.add_get("/orders/{order_id}", _get_order)
