@@ -353,6 +353,10 @@ FAILURES: Final = (
     ),
     ("has invalid permissions", "only the server's account may have access to the data folder."),
     ("Permission denied", "the server's account may not read or write one of its files."),
+    (
+        "user does not exist",
+        "the account has no line in /etc/passwd: add one with useradd, or set SPK_DSN.",
+    ),
     ("Read-only file system", "the data folder lies on a read-only file system."),
     ("already exists", "another server seems to use the same files: stop it first."),
 )

@@ -43,6 +43,7 @@ FAILURES = [
     ("FATAL:  could not open file: Permission denied", "may not read or write"),
     ("initdb: error: could not create directory: Read-only file system", "read-only"),
     ('FATAL:  lock file "postmaster.pid" already exists', "another server"),
+    ("initdb: could not look up effective user ID 9: user does not exist", "/etc/passwd"),
     ("FATAL:  something new", "PostgreSQL said:\nFATAL:  something new"),
     ("", "(it said nothing)"),
 ]
