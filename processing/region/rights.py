@@ -58,11 +58,13 @@ class RightsRules:
             for price in service.prices
         }
         self._certificate_measure, self._certificate_class = certificate
-        # Categories in the catalogue's order, which decides whose category opens a household's.
+        # A household's right is opened by whichever category stands first in the catalogue.
+        self._rank = {entry.category: rank for rank, entry in enumerate(catalogue.category)}
         self._opens: dict[HolderKind, dict[str, dict[str, list[NormEntry]]]] = {
             kind: {
-                entry.category: _norms(catalogue, entry.measures, kind)
+                entry.category: norms
                 for entry in catalogue.category
+                if (norms := _norms(catalogue, entry.measures, kind))
             }
             for kind in HolderKind
         }
@@ -99,13 +101,12 @@ class RightsRules:
         self, holder_id: bytes, kind: HolderKind, held: Iterable[Holding], members: int
     ) -> Iterator[Entitlement]:
         """Give each measure with norms once, by the first category that opens it."""
-        in_force = {h.category: h for h in held if h.valid_from <= self._today <= h.valid_to}
+        opens, today = self._opens[kind], self._today
+        opening = [h for h in held if h.category in opens and h.valid_from <= today <= h.valid_to]
+        opening.sort(key=lambda holding: self._rank[holding.category])
         given: set[str] = set()
-        for category, measures in self._opens[kind].items():
-            holding = in_force.get(category)
-            if holding is None:
-                continue
-            for measure, norms in measures.items():
+        for holding in opening:
+            for measure, norms in opens[holding.category].items():
                 if measure not in given:
                     given.add(measure)
                     yield self._norm_entitlement(holder_id, measure, holding, norms, members)

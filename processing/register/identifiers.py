@@ -14,6 +14,7 @@ digits. Rules:
 from __future__ import annotations
 
 from datetime import date
+from operator import mul
 from typing import ClassVar, Final, Literal
 
 from processing.kernel.errors import SpkError
@@ -31,6 +32,7 @@ INN_OFFICE_DIGITS: Final = 4
 TYPED_CHARACTERS_MAX: Final = 64
 """Longest text looked at as a number somebody typed."""
 
+_SNILS_WEIGHTS: Final = (9, 8, 7, 6, 5, 4, 3, 2, 1)
 _INN_10_WEIGHTS: Final = (2, 4, 10, 3, 5, 9, 4, 6, 8)
 _INN_12_FIRST_WEIGHTS: Final = (7, 2, 4, 10, 3, 5, 9, 4, 6, 8)
 _INN_12_SECOND_WEIGHTS: Final = (3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8)
@@ -56,18 +58,14 @@ class IdentifierError(SpkError):
 
 def luhn_digit(digits: str) -> str:
     """Return the Luhn check digit that follows `digits` (ISO/IEC 7812-1, annex B)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = ord(digit) - 48
-        total += value if place % 2 else _LUHN_DOUBLED[value]
+    values = [int(digit) for digit in digits]
+    total = sum(values[-2::-2]) + sum([_LUHN_DOUBLED[value] for value in values[::-2]])
     return str(-total % 10)
 
 
 def snils_check(number: str) -> str:
     """Return the two check digits of a СНИЛС from its nine digits."""
-    total = sum(
-        (ord(digit) - 48) * weight for digit, weight in zip(number, range(9, 0, -1), strict=True)
-    )
+    total = sum(map(mul, map(int, number), _SNILS_WEIGHTS))
     return f"{total % 101 % 100:02d}"
 
 
@@ -173,7 +171,7 @@ def show_snils(snils: str) -> str:
 
 
 def _weighted_digit(digits: str, weights: tuple[int, ...]) -> str:
-    total = sum((ord(digit) - 48) * weight for digit, weight in zip(digits, weights, strict=True))
+    total = sum(map(mul, map(int, digits), weights))
     return str(total % 11 % 10)
 
 
