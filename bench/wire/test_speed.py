@@ -28,42 +28,51 @@ ANSWER_FRAME = encode_answer(ANSWER, PARSED, MAC)
 
 
 def test_bare_verify(benchmark: BenchmarkFixture) -> None:
+    """One ECDSA P-256 verification: the unit in which the others are told."""
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point_of(CARD_SCALAR))
     r, s = (int.from_bytes(SALE.signature[at : at + 32]) for at in (0, 32))
     signature, digest = encode_dss_signature(r, s), request_digest(SALE)
     algorithm = ec.ECDSA(Prehashed(hashes.SHA256()))
-    benchmark(key.verify, signature, digest, algorithm)
+    assert benchmark(key.verify, signature, digest, algorithm) is None
 
 
 def test_framing(benchmark: BenchmarkFixture) -> None:
+    """One frame out of a stream."""
     reader = FrameReader(Framing())
     wrapped = Framing().wrap(FRAME)
     assert benchmark(reader.feed, wrapped)[0].message == FRAME
 
 
 def test_codec(benchmark: BenchmarkFixture) -> None:
+    """Bytes to fields."""
     assert benchmark(decode, FRAME, Profile.BINARY) == PARSED.decoded
 
 
 def test_parse_message(benchmark: BenchmarkFixture) -> None:
+    """Bytes to a checked request."""
     assert benchmark(parse_message, FRAME, Profile.BINARY) == PARSED
 
 
 def test_mac(benchmark: BenchmarkFixture) -> None:
+    """One check of a terminal's MAC."""
     assert benchmark(PARSED.authentic, MAC)
 
 
 def test_digest(benchmark: BenchmarkFixture) -> None:
+    """Digest v1 of a request of two lines."""
     assert len(benchmark(request_digest, SALE)) == 32
 
 
 def test_encode_answer(benchmark: BenchmarkFixture) -> None:
+    """An answer with one right and a receipt of eight levels."""
     assert benchmark(encode_answer, ANSWER, PARSED, MAC) == ANSWER_FRAME
 
 
 def test_encode_request(benchmark: BenchmarkFixture) -> None:
+    """A request of two lines, as a terminal sends it."""
     assert benchmark(encode_request, SALE, ENVELOPE, Profile.BINARY, MAC) == FRAME
 
 
 def test_decode_answer(benchmark: BenchmarkFixture) -> None:
+    """An answer, as a terminal reads it."""
     assert benchmark(decode_answer, ANSWER_FRAME, Profile.BINARY, MAC) == ANSWER

@@ -7,8 +7,8 @@ from the network, therefore the store of such plans is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from struct import Struct
 from typing import Final, Protocol
 
@@ -214,11 +214,12 @@ def _bitmap_of(numbers: tuple[int, ...]) -> bytes:
 
 def _written(number: int, value: bytes, profile: Profile) -> bytes:
     """Return one field as it travels, length prefix included."""
-    spec = FIELDS[number]
-    _sound(number, spec, 0, value)
-    if spec.charset is Charset.BINARY and profile is Profile.HEX:
-        if len(value) > (room := spec.room(profile)):
-            raise WireError(str(number), 0, f"at most {room} bytes as hex", str(len(value)))
+    spec, room, holds, hexed = _writer(number, profile)
+    size = len(value)
+    if size > room or (size < room and not spec.length) or not holds(value):
+        _sound(number, spec, 0, value)
+        raise WireError(str(number), 0, f"at most {room} bytes as hex", str(size))
+    if hexed:
         value = value.hex().upper().encode("ascii")
     match spec.length:
         case Length.FIXED:
@@ -227,6 +228,17 @@ def _written(number: int, value: bytes, profile: Profile) -> bytes:
             return b"%02d" % len(value) + value
         case Length.LLL:
             return b"%03d" % len(value) + value
+
+
+@cache
+def _writer(number: int, profile: Profile) -> tuple[FieldSpec, int, Callable[[bytes], bool], bool]:
+    """Return what it takes to write a field: its spec, room and test, and whether as hex.
+
+    Kept for good, since only fields of the table come here.
+    """
+    spec = FIELDS[number]
+    hexed = spec.charset is Charset.BINARY and profile is Profile.HEX
+    return spec, spec.room(profile), spec.charset.holds, hexed
 
 
 def _sound(number: int, spec: FieldSpec, offset: int, value: bytes) -> bytes:
