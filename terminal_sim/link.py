@@ -151,6 +151,9 @@ class Link:
             ) from error
         try:
             return decode_answer(self._talk(wrapped), self._profile, self._mac)
+        except LinkError:
+            self.close()
+            raise
         except TimeoutError as error:
             self.close()
             raise LinkError(
@@ -187,7 +190,7 @@ class Link:
         return f"{self._parameters.centre_host}:{self._parameters.centre_port}"
 
     def _talk(self, frame: bytes) -> bytes:
-        """Send a frame and return the one message that comes back. Raises OSError."""
+        """Send a frame and return the one message that comes back. Raises OSError, `LinkError`."""
         connection = self._connected()
         deadline = time.monotonic() + self.limits.answer_timeout_ms / 1000
         connection.settimeout(self.limits.answer_timeout_ms / 1000)
@@ -200,7 +203,9 @@ class Link:
             connection.settimeout(left)
             piece = connection.recv(PIECE_BYTES)
             if not piece:
-                raise ConnectionError("the centre hung up before it answered")
+                raise LinkError(
+                    "Центр закрыл соединение, не ответив", "the centre hung up before it answered"
+                )
             frames = reader.feed(piece)
             if frames:
                 return frames[0].message
@@ -213,8 +218,10 @@ class Link:
                     self.limits.connect_timeout_ms / 1000,
                 )
             except TimeoutError as error:
-                raise ConnectionError(
-                    f"not connected within {self.limits.connect_timeout_ms} ms"
+                raise LinkError(
+                    f"Центр {self._address} недоступен: нет соединения за "
+                    f"{self.limits.connect_timeout_ms} мс",
+                    f"not connected to {self._address} within {self.limits.connect_timeout_ms} ms",
                 ) from error
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._socket

@@ -48,11 +48,14 @@ def receipt_text(
     answer = result.answer
     if result.offline:
         rows += [*_rung_up(result.request, parameters, language), _RULE]
+        rows.append(Phrase.OFFLINE.say(language).center(COLUMNS).rstrip())
         rows += _wrapped(Phrase.KEPT_OFFLINE.say(language))
     elif not result.decided or answer is None:
         rows += _undecided(result, parameters, language)
     elif answer.outcome.approved and answer.decision is not None:
-        if result.request.kind is not Kind.REVERSAL:
+        if result.request.kind is Kind.REVERSAL:
+            rows += _taken_back(answer, language)
+        else:
             rows += [*_sold(result.request, answer, parameters, language), _RULE]
         rows += _outcome(answer, result.request, parameters, language)
         rows += _remaining(result.request, answer.rights, parameters, language)
@@ -105,7 +108,10 @@ def _sold(
     rows = []
     for line, one in zip(request.lines, decided, strict=False):
         rows += _line_head(line, parameters, language)
-        rows += _line_shares(one, language)
+        rows += _line_shares(one, language) if line.gross_kopecks else []
+    # A visit has no price: nothing is to be added up.
+    if not request.gross_kopecks:
+        return rows
     covered_kopecks = sum(one.covered_kopecks for one in decided)
     paid_kopecks = sum(one.paid_kopecks for one in decided)
     return [
@@ -114,6 +120,20 @@ def _sold(
         _pair(Phrase.TOTAL.say(language), format_kopecks(request.gross_kopecks)),
         _pair(Phrase.TOTAL_COVERED.say(language), format_kopecks(covered_kopecks)),
         _pair(Phrase.TOTAL_TO_PAY.say(language), format_kopecks(paid_kopecks)),
+    ]
+
+
+def _taken_back(answer: Answer, language: Language) -> list[str]:
+    """Return what a reversal gave back; nothing when its original had taken nothing."""
+    lines = answer.decision.lines if answer.decision else ()
+    if not lines:
+        return []
+    covered_kopecks = sum(line.covered_kopecks for line in lines)
+    paid_kopecks = sum(line.paid_kopecks for line in lines)
+    return [
+        _pair(Phrase.REVERSED_COVERED.say(language), format_kopecks(covered_kopecks)),
+        _pair(Phrase.TO_RETURN.say(language), format_kopecks(paid_kopecks)),
+        _RULE,
     ]
 
 
@@ -126,7 +146,8 @@ def _line_head(line: Line, parameters: ParameterFile, language: Language) -> lis
     price_kopecks, rest = divmod(line.gross_kopecks * unit, line.quantity)
     if line.gross_kopecks and not rest:
         quantity = f"{quantity} × {format_kopecks(price_kopecks)}"
-    rows.append(_pair(f"  {quantity}", format_kopecks(line.gross_kopecks)))
+    shown = format_kopecks(line.gross_kopecks) if line.gross_kopecks else ""
+    rows.append(_pair(f"  {quantity}", shown).rstrip())
     return rows
 
 
@@ -162,8 +183,8 @@ def _undecided(result: Result, parameters: ParameterFile, language: Language) ->
     rows = [Phrase.NOT_DECIDED.say(language).center(COLUMNS).rstrip()]
     if result.answer is not None:
         return rows + _outcome(result.answer, result.request, parameters, language)
-    if result.judgement is not None and result.judgement.reason:
-        reason = result.judgement.reason
+    if result.judgement is not None and result.judgement.doubt is not None:
+        reason = result.judgement.doubt.text(language)
         return rows + _wrapped(Phrase.NOT_BELIEVED.say(language, reason=reason))
     if result.fault is not None:
         rows += _wrapped(result.fault.text(language))
@@ -181,7 +202,8 @@ def _remaining(
         if right.holder_id == request.holder_id and right.item_class in classes:
             left = amount_of(right.remaining, right.unit_okei, right.scale, language)
             name = class_name(right.item_class, parameters, language)
-            rows += _wide_pair(f"{Phrase.REMAINING.say(language)}: {name}", left)
+            rows += _wrapped(name)
+            rows.append(_pair(f"  {Phrase.REMAINING.say(language)}", left))
     return rows
 
 
@@ -220,10 +242,3 @@ def _wrapped(text: str) -> list[str]:
 def _pair(left: str, right: str) -> str:
     """Return a row with one text at each margin."""
     return f"{left}{right.rjust(COLUMNS - len(left))}"
-
-
-def _wide_pair(left: str, right: str) -> list[str]:
-    """Return the same in as many rows as it needs."""
-    if len(left) + len(right) < COLUMNS:
-        return [_pair(left, right)]
-    return [*_wrapped(left), right.rjust(COLUMNS)]

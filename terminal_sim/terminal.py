@@ -31,7 +31,7 @@ from processing.wire.transaction import (
     TransactionKey,
     faults_of,
 )
-from terminal_sim.errors import TerminalError
+from terminal_sim.errors import Language, TerminalError
 from terminal_sim.state import Counted, Opened, TerminalState, given
 
 INQUIRY_SERVICE: Final = "ALL"
@@ -63,11 +63,31 @@ class Verdict(Enum):
     NOT_BELIEVED = "not believed"
 
 
+class Doubt(Enum):
+    """Why an answer is not believed, in Russian and English."""
+
+    NO_DECISION = ("в нём нет решения", "there is no decision in it")
+    TWO_OUTCOMES = ("в нём два разных результата", "it has two outcomes")
+    OTHER_REQUEST = ("он относится к другому запросу", "it decides another request")
+    AMOUNTS = ("суммы не сходятся с чеком", "its amounts do not add up to what was rung up")
+    UNREADABLE = ("квитанция центра не читается", "the centre's receipt cannot be read")
+    OTHER_PLACE = ("в квитанции другое место журнала", "the receipt names another place")
+    PATH_MISSING = ("в квитанции нет пути к корню блока", "the receipt has no path to the root")
+    PATH_WRONG = ("решения нет в подписанном блоке", "the decision is not in the signed block")
+    KEY_OTHER = ("подписано другим ключом", "it is signed with another key")
+    SIGNATURE_WRONG = ("подпись центра неверна", "the centre's signature is wrong")
+
+    def text(self, language: Language) -> str:
+        """Return the reason for a person."""
+        ru, en = self.value
+        return str(ru if language == "ru" else en)
+
+
 class Judgement(msgspec.Struct, frozen=True):
-    """The verdict on an answer and, when it is not believed, why (the receipt's fault)."""
+    """The verdict on an answer, and why it is not believed; `whole_proof`: down to the root."""
 
     verdict: Verdict
-    reason: str = ""
+    doubt: Doubt | None = None
     whole_proof: bool = True
 
 
@@ -175,15 +195,15 @@ class Terminal:
         if decision is None:
             # Another transaction holds this number: final for the number, nothing was done here.
             known = answer.outcome is Outcome.KEY_REUSED
-            return Judgement(Verdict.DECIDED) if known else _not_believed("no decision in it")
+            return Judgement(Verdict.DECIDED) if known else _not_believed(Doubt.NO_DECISION)
         if decision.outcome is not answer.outcome:
-            return _not_believed("two outcomes in one answer")
+            return _not_believed(Doubt.TWO_OUTCOMES)
         if decision.request_digest != request_digest(request):
-            return _not_believed("it decides another request")
+            return _not_believed(Doubt.OTHER_REQUEST)
         if answer.outcome.approved and request.lines:
             covered = [line.covered_kopecks + line.paid_kopecks for line in decision.lines]
             if covered != [line.gross_kopecks for line in request.lines]:
-                return _not_believed("its amounts do not add up to what was rung up")
+                return _not_believed(Doubt.AMOUNTS)
         if not answer.receipt and not given(answer.outcome):
             return Judgement(Verdict.DECIDED, whole_proof=False)
         try:
@@ -194,12 +214,12 @@ class Terminal:
             hex_port = self.parameters.profile is ProfileName.HEX
             if hex_port and error.fault is ReceiptFault.PATH_MISSING:
                 return Judgement(Verdict.DECIDED, whole_proof=False)
-            return _not_believed(error.fault.value)
+            return _not_believed(Doubt[error.fault.name])
         return Judgement(Verdict.DECIDED)
 
 
-def _not_believed(reason: str) -> Judgement:
-    return Judgement(Verdict.NOT_BELIEVED, reason, whole_proof=False)
+def _not_believed(doubt: Doubt) -> Judgement:
+    return Judgement(Verdict.NOT_BELIEVED, doubt, whole_proof=False)
 
 
 def checked(request: Request) -> Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from enum import Enum
 from typing import Final
 
@@ -20,9 +21,9 @@ UNITS: Final[dict[int, tuple[str, str]]] = {
     246: ("кВт·ч", "kWh"),
     355: ("мин", "min"),
     356: ("ч", "h"),
-    642: ("ед.", "units"),
-    778: ("уп.", "packs"),
-    796: ("шт.", "pcs"),
+    642: ("ед.", "un."),
+    778: ("уп.", "pk."),
+    796: ("шт.", "pc."),
 }
 """Short names of units by ОКЕИ code; an unknown code is shown as a number."""
 
@@ -45,7 +46,8 @@ class Phrase(Enum):
     TOTAL = ("Всего", "Total")
     TOTAL_COVERED = ("Оплачено льготой", "Covered")
     TOTAL_TO_PAY = ("К ОПЛАТЕ", "TO PAY")
-    REMAINING = ("Остаток", "Remaining")
+    REMAINING = ("осталось", "remaining")
+    TO_RETURN = ("Вернуть гражданину", "Return to the citizen")
     APPROVAL_CODE = ("Код одобрения", "Approval code")
     JOURNAL = ("Журнал", "Journal")
     PROVEN = ("Подпись центра проверена", "The centre's signature is verified")
@@ -144,6 +146,9 @@ FACT_NAMES: Final[dict[str, tuple[str, str]]] = {
 }
 """How a fact of an answer is called; an unknown one keeps its own name."""
 
+DATE_FACTS: Final = frozenset({"until", "valid_to"})
+"""Facts that are dates, yyyy-mm-dd."""
+
 _ORIGINAL_STATES: Final[dict[str, tuple[str, str]]] = {
     "unknown": ("в центр не поступала", "never reached the centre"),
     "reversed": ("отменена раньше", "reversed before"),
@@ -174,6 +179,8 @@ def fact_lines(
             shown = _remaining(int(value), item, service, language)
         elif name == "unit" and value.isdecimal():
             shown = unit_name(int(value), language)
+        elif name in DATE_FACTS:
+            shown = _date_of(value)
         elif name == "reason" and value.isdecimal():
             shown = _reason(int(value), language)
         elif name == "original":
@@ -198,6 +205,13 @@ def _remaining(
 CONSUMES_KOPECKS: Final = 2
 CONSUMES_ONE: Final = 3
 """What a line takes from an allowance (parameter file): its kopecks, or one."""
+
+
+def _date_of(value: str) -> str:
+    try:
+        return f"{date.fromisoformat(value):%d.%m.%Y}"
+    except ValueError:
+        return value
 
 
 def _reason(code: int, language: Language) -> str:
