@@ -44,6 +44,20 @@ DURABILITY: Final = {
 """Settings without which a crash could lose what was acknowledged, with the values accepted."""
 
 
+LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    # asyncpg was told of the end of the session while it was about to ask something.
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""What an exchange over a connection that broke may raise."""
+
+BROKEN: Final = (*LOST, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a ROLLBACK may raise on a connection that can no longer be used."""
+
+
 class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How many connections, and how long each wait may last, in milliseconds."""
 
@@ -105,8 +119,10 @@ class DatabasePool:
                 # The connection is about to be thrown away; a ROLLBACK would only wait again.
                 raise
             except BaseException:
-                if not _lost(connection):
+                try:
                     await transaction.rollback()
+                except BROKEN:
+                    _throw_away(connection)
                 raise
             await transaction.commit()
 
@@ -253,14 +269,15 @@ def _translated(connection: PoolConnectionProxy[asyncpg.Record]) -> Iterator[Non
             f"the database is not at the schema of this release ({error}): run `spk db migrate`"
         ) from error
     except TimeoutError as error:
-        connection.terminate()
+        _throw_away(connection)
         raise DatabaseTimeoutError(
             "the database did not answer in time; whether the command took effect is unknown"
         ) from error
     except asyncio.CancelledError:
-        connection.terminate()
+        _throw_away(connection)
         raise
-    except (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, OSError) as error:
+    except LOST as error:
+        _throw_away(connection)
         raise DatabaseUnavailableError(
             f"the connection to the database was lost: {error}; whether the command took effect "
             "is unknown"
@@ -272,6 +289,12 @@ def _translated(connection: PoolConnectionProxy[asyncpg.Record]) -> Iterator[Non
         raise DatabaseUnavailableError(
             f"the connection to the database was lost: {error}"
         ) from error
+
+
+def _throw_away(connection: Connection) -> None:
+    # A connection that the pool took back when it broke is closed already.
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 def _lost(connection: Connection) -> bool:

@@ -172,7 +172,7 @@ async def test_a_lost_connection_is_told_and_replaced(
             backend = await connection.fetchval("SELECT pg_backend_pid()")
             if lose:
                 async with empty_database.connect() as admin:
-                    await admin.execute("SELECT pg_terminate_backend($1)", backend)
+                    await admin.execute("SELECT pg_terminate_backend($1, 5000)", backend)
             return await connection.fetchval("SELECT 1")
 
     async with opened(empty_database, QUICK) as pool:

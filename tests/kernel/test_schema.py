@@ -21,9 +21,8 @@ BOOKKEEPING = ("public.spk_migration", "public.spk_routine_file")
 
 def dump(database: Database) -> str:
     """Return the schema as pg_dump writes it, without what differs from run to run."""
-    program = "pg_dump"
-    if database.server.own_dsn is None:
-        program = str(EmbeddedPostgres(database.server.home).program("pg_dump"))
+    # Not the one on PATH, which may be older than the server and then refuses.
+    program = str(EmbeddedPostgres(database.server.home).program("pg_dump"))
     without = [f"--exclude-table={name}" for name in BOOKKEEPING]
     dsn = database.superuser_dsn
     environment = {**os.environ, "PGPASSFILE": parse_qs(urlsplit(dsn).query).get("passfile", [""])[0]}  # noqa: E501 # fmt: skip
