@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 import pytest
 from cryptography import x509
@@ -252,8 +254,8 @@ class LosesReports(CentreClient):
 
     lost = True
 
-    def report(self, order_id: object, report: IssueReport) -> IssuedCard:  # type: ignore[override]
-        issued = super().report(order_id, report)  # type: ignore[arg-type]
+    def report(self, order_id: UUID, report: IssueReport) -> IssuedCard:
+        issued = super().report(order_id, report)
         if self.lost:
             raise CentreAway("test", "the answer was lost")
         return issued
@@ -282,13 +284,13 @@ def test_a_lost_answer_to_the_report_is_repeated_not_given_up(centre: ServedCent
 class RefusesReports(CentreClient):
     """Swaps the certificates in every report, which the centre must refuse."""
 
-    def report(self, order_id: object, report: IssueReport) -> IssuedCard:  # type: ignore[override]
+    def report(self, order_id: UUID, report: IssueReport) -> IssuedCard:
         swapped = IssueReport(
             certificate_tap=report.certificate_pin,
             certificate_pin=report.certificate_tap,
             proof=report.proof,
         )
-        return super().report(order_id, swapped)  # type: ignore[arg-type]
+        return super().report(order_id, swapped)
 
 
 def test_a_refused_report_gives_the_order_up(centre: ServedCentre) -> None:
