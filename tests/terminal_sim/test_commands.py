@@ -1,0 +1,228 @@
+"""`spk terminal` as the cashier runs it: words in, receipts and exit codes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from processing.wire.receipt_file import ReceiptFile
+from processing.wire.transaction import Evidence
+from terminal_sim import commands, desk, serve
+from tests.terminal_sim import world
+from tests.terminal_sim.fake_centre import Does, FakeCentre
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run one command against a centre at the hour of world.NOW_MS, without pauses."""
+    card = world.card_file(tmp_path / "drawer")
+    monkeypatch.setattr(desk, "now_ms", lambda: world.NOW_MS)
+    monkeypatch.setattr(commands, "now_ms", lambda: world.NOW_MS)
+    monkeypatch.setattr(desk, "pause", lambda _: None)
+
+    def command(centre: FakeCentre, *words: str) -> int:
+        params = tmp_path / "AP000001.json"
+        params.write_bytes(world.parameters(centre.port).encode())
+        with pytest.raises(SystemExit) as ended:
+            commands.app([*words, "--params", str(params), "--soft", str(card)])
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    return command
+
+
+def family(*script: Does) -> FakeCentre:
+    """A centre where Maria's card acts for herself, her child and her household."""
+    return FakeCentre(*script, rights=world.FAMILY_RIGHTS)
+
+
+def test_rights_as_a_table(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with family() as centre:
+        assert run(centre, "rights") == 0
+    shown = capsys.readouterr().out.replace("\u00a0", " ")
+    for words in ("Эналаприл", "20,65 м³", "15 000,00 ₽", "50 %", "30.04.2026", "0000c3"):
+        assert words in shown
+
+
+SOLD = [
+    (("sell", "MEDICINE", "ENALAPRIL-10-20=2@145.50"), world.MOTHER, 29_100, Evidence.TAP),
+    (("sell", "medicine", "METFORMIN-850-60=1@289,90"), world.CHILD, 28_990, Evidence.TAP),
+    (("visit",), world.MOTHER, 0, Evidence.TAP),
+    (("visit", "B01.047.001", "--for", "a1"), world.MOTHER, 0, Evidence.TAP),
+    (("utility", "WATER.COLD=12.5@48.20"), world.HOUSEHOLD, 60_250, Evidence.TAP),
+]
+
+
+@pytest.mark.parametrize(("words", "holder", "gross", "evidence"), SOLD)
+def test_what_is_sent_for_what_was_typed(
+    run: Run, words: tuple[str, ...], holder: bytes, gross: int, evidence: Evidence
+) -> None:
+    with family() as centre:
+        assert run(centre, *words) == 0
+    sold = centre.requests[-1]
+    assert (sold.holder_id, sold.gross_kopecks, sold.evidence) == (holder, gross, evidence)
+
+
+def test_a_certificate_wants_the_pin(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pin_file = tmp_path / "pin"
+    words = ("sell", "CERTIFICATE", "CERT-WHEELCHAIR=1@9990", "--pin-file", str(pin_file))
+    with family() as centre:
+        for wrong, left in (("111111", 2), ("222222", 1)):
+            pin_file.write_text(wrong)
+            assert run(centre, *words) == 2
+            assert f"Осталось попыток: {left}" in capsys.readouterr().err
+        pin_file.write_text(world.PIN + "\n")
+        assert run(centre, *words) == 0
+    assert centre.requests[-1].evidence is Evidence.PIN
+
+
+def test_a_receipt_is_printed_and_kept(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with family() as centre:
+        assert run(centre, "sell", "MEDICINE", "ENALAPRIL-10-20=2@145.50") == 0
+    printed = capsys.readouterr().out
+    kept = sorted((tmp_path / "AP000001.state" / "receipts").iterdir())
+    assert [path.suffix for path in kept] == [".json", ".txt"]
+    assert kept[1].read_text() in printed
+    ReceiptFile.decode(kept[0].read_bytes()).verify(world.point_of(world.RECEIPT_KEY))
+    assert world.CARD_NUMBER not in json.dumps(kept[0].read_text())
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "words"),
+    [
+        ((Does.APPROVE, Does.DECLINE), 1, "ОТКАЗ"),
+        ((Does.APPROVE, *(Does.HANG_UP,) * 3), 2, "будет повторён"),
+        ((Does.APPROVE, *(Does.SIGN_WRONGLY,) * 3), 2, "не доказан"),
+        ((Does.APPROVE, *(Does.TRY_LATER,) * 3), 2, "Центр перегружен"),
+        ((Does.DECLINE,), 1, "исчерпан"),
+    ],
+)
+def test_what_goes_wrong_is_said(
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    script: tuple[Does, ...],
+    code: int,
+    words: str,
+) -> None:
+    with family(*script) as centre:
+        assert run(centre, "sell", "MEDICINE", "ENALAPRIL-10-20=2@145.50") == code
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("sell", "HAIRCUT", "ENALAPRIL-10-20"), "Есть: MEDICINE"),
+        (("sell", "MEDICINE", "ASPIRIN=1@1"), "нет на терминале"),
+        (("sell", "MEDICINE", "ENALAPRIL-10-20=1@1.005"), "знаков после запятой"),
+        (("sell", "MEDICINE", "ENALAPRIL-10-20", "--for", "ffff"), "не найден"),
+        (("sell", "MEDICINE", "ENALAPRIL-10-20=1@1", "--offline"), "--for UUID"),
+        (("reverse", "20260305-AP000001-000007"), "не найдена"),
+        (("reverse", "7"), "ДАТА-ТЕРМИНАЛ-НОМЕР"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    run: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], told: str
+) -> None:
+    with family() as centre:
+        assert run(centre, *words) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_the_english_terminal_speaks_english(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with family() as centre:
+        assert run(centre, "sell", "MEDICINE", "ASPIRIN=1@1", "--lang", "en") == 2
+    assert "knows no item" in capsys.readouterr().err
+
+
+def test_nobody_here_has_the_right(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeCentre() as centre:
+        assert run(centre, "sell", "MEDICINE", "ENALAPRIL-10-20=1@1") == 1
+    assert "Нет действующего права" in capsys.readouterr().out
+    assert len(centre.requests) == 1
+
+
+def test_the_next_start_learns_what_became_of_a_lost_sale(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with family(Does.APPROVE, *(Does.HANG_UP,) * 3) as centre:
+        assert run(centre, "sell", "MEDICINE", "ENALAPRIL-10-20=2@145.50") == 2
+        capsys.readouterr()
+        assert run(centre, "pending") == 0
+        assert "ОДОБРЕНО" in capsys.readouterr().out
+        assert run(centre, "totals") == 0
+    assert "Итоги сошлись" in capsys.readouterr().out
+
+
+def test_sold_and_taken_back(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with family() as centre:
+        run(centre, "sell", "MEDICINE", "ENALAPRIL-10-20=2@145.50")
+        name = next((tmp_path / "AP000001.state" / "receipts").glob("*.txt")).stem
+        capsys.readouterr()
+        assert run(centre, "reverse", name) == 0
+        assert "ОТМЕНА" in capsys.readouterr().out
+        assert run(centre, "totals", "--close") == 0
+        shown = capsys.readouterr().out
+        assert "День 05.03.2026 закрыт" in shown
+        assert run(centre, "visit") == 0
+    assert f"{centre.requests[-1].key.business_date}" == "2026-03-06"
+
+
+def test_offline_then_sent(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("sell", "MEDICINE", "ENALAPRIL-10-20=1@145.50", "--for", world.MOTHER.hex())
+    with family() as centre:
+        assert run(centre, *words, "--offline") == 2
+        assert centre.requests == []
+        assert "ЗАПИСАНО БЕЗ СВЯЗИ" in capsys.readouterr().out
+        assert run(centre, "pending") == 0
+    assert [one.advice for one in centre.requests] == [True]
+
+
+def test_echo_tells_the_clocks(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with family() as centre:
+        assert run(centre, "echo") == 0
+    assert "05.03.2026 12:30:00" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_shift_at_the_till(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter(
+        [
+            *("", "ENALAPRIL-10-20=2@145.50", "MEDICINE"),
+            *("ASPIRIN=1", "MEDICINE", ""),
+        ]
+    )
+
+    def read(_: str) -> str:
+        try:
+            return next(typed)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr(serve, "input", read, raising=False)
+    with family() as centre:
+        assert run(centre, "serve") == 0
+    shown = capsys.readouterr().out
+    for words in ("ПРИЛОЖИТЕ КАРТУ", "ОДОБРЕНО", "нет на терминале", "Заберите", "Смена"):
+        assert words in shown
+
+
+def test_a_missing_parameter_file_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commands.app(["echo", "--params", str(tmp_path / "none.json")])
+    assert ended.value.code == 2
+    assert "Файл параметров не читается" in capsys.readouterr().err
