@@ -11,24 +11,35 @@ RETURNS TABLE (
 )
 LANGUAGE sql STABLE AS $$
     SELECT
-        count(*)::integer,
-        coalesce(sum(t.covered + t.paid), 0)::bigint,
-        coalesce(sum(t.covered), 0)::bigint,
-        coalesce(sum(t.paid), 0)::bigint,
-        (count(*) FILTER (WHERE t.taken_back))::integer,
-        coalesce(sum(t.covered) FILTER (WHERE t.taken_back), 0)::bigint
+        given.approved_count, given.covered_kopecks + given.paid_kopecks, given.covered_kopecks,
+        given.paid_kopecks, back.reversed_count, back.covered_kopecks
     FROM (
         SELECT
-            (SELECT sum(c) FROM unnest(e.covered_kopecks) AS c) AS covered,
-            (SELECT sum(c) FROM unnest(e.paid_kopecks) AS c) AS paid,
-            r.stan IS NOT NULL AS taken_back
+            count(*)::integer AS approved_count,
+            coalesce(sum((SELECT sum(c) FROM unnest(e.covered_kopecks) AS c)), 0)::bigint
+                AS covered_kopecks,
+            coalesce(sum((SELECT sum(c) FROM unnest(e.paid_kopecks) AS c)), 0)::bigint
+                AS paid_kopecks
         FROM journal.event AS e
-        LEFT JOIN journal.reversal AS r
-            ON e.business_date = r.business_date AND e.terminal_id = r.terminal_id
-            AND e.stan = r.stan AND e.message_class = r.message_class AND e.assigned = 0
         WHERE e.business_date = p_business_date AND e.terminal_id = p_terminal_id
             AND e.kind = 3 AND e.outcome > 700
-    ) AS t
+    ) AS given
+    CROSS JOIN (
+        -- Counted from the reversals: of two advices under one number it is the reversal that
+        -- says which of them it took back. One that had nothing to take back has no amounts.
+        SELECT
+            count(*)::integer AS reversed_count,
+            coalesce(sum((SELECT sum(c) FROM unnest(v.covered_kopecks) AS c)), 0)::bigint
+                AS covered_kopecks
+        FROM journal.reversal AS r
+        INNER JOIN journal.event AS v
+            ON r.reversal_business_date = v.business_date AND r.terminal_id = v.terminal_id
+            AND r.reversal_stan = v.stan AND v.message_class = 4
+            AND r.business_date = v.parent_business_date AND r.stan = v.parent_stan
+            AND r.message_class = v.parent_message_class
+        WHERE r.business_date = p_business_date AND r.terminal_id = p_terminal_id
+            AND v.covered_kopecks IS NOT NULL
+    ) AS back
 $$;
 
 -- Keep what a terminal counted beside what the centre counted at this moment, and return the

@@ -1,0 +1,24 @@
+-- What each decision moved as it was answered and signed, whatever its lines say: the other side
+-- of the check of an export. A reversal's amounts are negative.
+CREATE OR REPLACE VIEW reconciliation.event_total AS
+SELECT
+    a.business_date,
+    a.posting_date,
+    a.terminal_id,
+    a.kind,
+    a.sign * a.covered_kopecks AS covered_kopecks,
+    a.sign * a.paid_kopecks AS paid_kopecks
+FROM (
+    SELECT
+        e.business_date,
+        e.posting_date,
+        e.terminal_id,
+        e.kind,
+        CASE WHEN e.kind = 6 THEN -1 ELSE 1 END AS sign,
+        (SELECT sum(c)::bigint FROM unnest(e.covered_kopecks) AS c) AS covered_kopecks,
+        (SELECT sum(p)::bigint FROM unnest(e.paid_kopecks) AS p) AS paid_kopecks
+    FROM journal.event AS e
+    WHERE e.covered_kopecks IS NOT NULL
+) AS a;
+
+GRANT SELECT ON reconciliation.event_total TO spk_finance;
