@@ -1,4 +1,4 @@
-"""A terminal at work against a scripted centre: kept first, repeated until decided, believed last."""
+"""A terminal at work against a scripted centre: kept first, repeated, believed last."""
 
 from __future__ import annotations
 
@@ -138,12 +138,12 @@ def test_a_reversal_gives_back(tmp_path: Path, card: PresentedCard) -> None:
 def test_a_lost_sale_can_be_reversed_and_is_then_cleared_up(
     tmp_path: Path, card: PresentedCard
 ) -> None:
-    with FakeCentre(Does.STAY_SILENT, Does.STAY_SILENT) as centre:
-        with till_at(tmp_path, centre.port) as till:
-            sold = till.sell(card, SALE, pin)
-            assert till.reverse(sold.request.key).exit_code == 0
-            assert till.store.state.pending == {}
-            assert till.store.state.totals[world.TODAY].reversed_count == 1
+    silent = (Does.STAY_SILENT, Does.STAY_SILENT)
+    with FakeCentre(*silent) as centre, till_at(tmp_path, centre.port) as till:
+        sold = till.sell(card, SALE, pin)
+        assert till.reverse(sold.request.key).exit_code == 0
+        assert till.store.state.pending == {}
+        assert till.store.state.totals[world.TODAY].reversed_count == 1
     kinds = [one.kind for one in centre.requests]
     assert kinds == [Kind.SALE, Kind.SALE, Kind.REVERSAL, Kind.SALE]
 
@@ -160,11 +160,11 @@ def test_rights_are_turned_page_by_page(tmp_path: Path, card: PresentedCard) -> 
         world.right(bytes([number]) * 16, "MEDICINE", f"CLASS-{number}", number)
         for number in range(60)
     )
-    with FakeCentre(Does.STAY_SILENT, rights=many) as centre:
-        with till_at(tmp_path, centre.port) as till:
-            asked = till.rights(card)
-            assert asked.rights == many
-            assert till.store.state.pending == {}
+    centre = FakeCentre(Does.STAY_SILENT, rights=many)
+    with centre, till_at(tmp_path, centre.port) as till:
+        asked = till.rights(card)
+        assert asked.rights == many
+        assert till.store.state.pending == {}
     assert len(centre.requests) > 3
     assert len({canonical_bytes(one) for one in centre.requests}) == 1
 
