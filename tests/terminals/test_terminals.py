@@ -16,6 +16,7 @@ import pytest
 from hsm_stub.backends.software import SoftwareBackend
 from hsm_stub.client.address import UnixAddress
 from hsm_stub.client.async_client import AsyncHsmClient
+from hsm_stub.client.commands import PublicKeys
 from hsm_stub.key_material import new_key_material
 from hsm_stub.security_module import SecurityModule
 from processing.cli import run
@@ -144,36 +145,8 @@ async def test_only_the_operator_blocks_terminals(furnished: Database) -> None:
                 await connection.execute("SELECT terminals.set_state('AP000001', 2::smallint)")
 
 
-async def test_parameters_hold_all_a_terminal_must_know(
-    store: TerminalStore, module: SecurityModule, socket_folder: Path
-) -> None:
-    terminal = await known(store, "AP000001")
-    async with (
-        serving(module, UnixAddress(socket_folder / "hsm.sock")) as service,
-        AsyncHsmClient(service.address) as hsm,
-    ):
-        found = await parameters_of(
-            terminal,
-            store,
-            hsm,
-            CENTRE,
-            TODAY,
-            framing=FramingName.LENGTH_4_ASCII,
-            profile=ProfileName.HEX,
-        )
-        public = await hsm.public_keys()
-        key = await hsm.derive_terminal_key("AP000001", 7)
-        with pytest.raises(ConfigurationError, match="no service is in force at CL000001"):
-            await parameters_of(
-                await known(store, "CL000001"),
-                store,
-                hsm,
-                CENTRE,
-                TODAY,
-                framing=FramingName.LENGTH_2,
-                profile=ProfileName.BINARY,
-            )
-    assert found == ParameterFile(
+def expected_parameters(key: bytes, public: PublicKeys) -> ParameterFile:
+    return ParameterFile(
         terminal_id="AP000001",
         provider_code="AP",
         provider_name_ru="Аптека",
@@ -227,6 +200,38 @@ async def test_parameters_hold_all_a_terminal_must_know(
             ),
         ),
     )
+
+
+async def test_parameters_hold_all_a_terminal_must_know(
+    store: TerminalStore, module: SecurityModule, socket_folder: Path
+) -> None:
+    terminal = await known(store, "AP000001")
+    async with (
+        serving(module, UnixAddress(socket_folder / "hsm.sock")) as service,
+        AsyncHsmClient(service.address) as hsm,
+    ):
+        found = await parameters_of(
+            terminal,
+            store,
+            hsm,
+            CENTRE,
+            TODAY,
+            framing=FramingName.LENGTH_4_ASCII,
+            profile=ProfileName.HEX,
+        )
+        public = await hsm.public_keys()
+        key = await hsm.derive_terminal_key("AP000001", 7)
+        with pytest.raises(ConfigurationError, match="no service is in force at CL000001"):
+            await parameters_of(
+                await known(store, "CL000001"),
+                store,
+                hsm,
+                CENTRE,
+                TODAY,
+                framing=FramingName.LENGTH_2,
+                profile=ProfileName.BINARY,
+            )
+    assert found == expected_parameters(key, public)
     assert ParameterFile.decode(found.encode()) == found
 
 
