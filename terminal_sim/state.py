@@ -6,7 +6,7 @@ repeated with the same content; only the way it travels (`repeat`) changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from enum import IntEnum
 from typing import Final
@@ -15,10 +15,17 @@ import msgspec
 
 from processing.wire.iso8583.messages import TerminalTotals
 from processing.wire.outcome import Outcome
-from processing.wire.transaction import Answer, Kind, MessageClass, Request, TransactionKey
+from processing.wire.transaction import (
+    Answer,
+    DecidedLine,
+    Kind,
+    MessageClass,
+    Request,
+    TransactionKey,
+)
 
 DECIDED_KEPT: Final = 2_000
-"""How many decided requests a compacted log keeps, for reversals and copies of receipts."""
+"""How many decided requests are kept, the newest, for reversals and copies of receipts."""
 
 DATES_KEPT: Final = 62
 """How many business dates keep their totals and last STAN."""
@@ -127,7 +134,6 @@ class TerminalState:
         self.totals: dict[date, TerminalTotals] = {}
         self.pending: dict[TransactionKey, Entry] = {}
         self.decided: dict[TransactionKey, Entry] = {}
-        self.reversed: set[TransactionKey] = set()
 
     def apply(self, record: Record) -> None:
         """Take one record in. Raises ValueError for one that cannot follow what was before."""
@@ -155,7 +161,6 @@ class TerminalState:
             case Kept(entry=entry):
                 self._use(entry.request.key.business_date, entry.request.key.stan)
                 self.decided[entry.request.key] = entry
-                self._note_reversal(entry)
             case Day():
                 self._use(record.business_date, record.stan)
                 self.sequence = max(self.sequence, record.sequence)
@@ -176,7 +181,7 @@ class TerminalState:
                 self.totals.get(day, NO_TOTALS),
                 day in self.closed,
             )
-        for entry in list(self.decided.values())[-DECIDED_KEPT:]:
+        for entry in self.decided.values():
             yield Kept(entry)
         for entry in self.pending.values():
             yield Asked(entry.request)
@@ -197,35 +202,21 @@ class TerminalState:
         return entry
 
     def _decide(self, record: Decided) -> None:
-        """Count a decision; a reversal counts once both it and its original are decided."""
         request = self._pending(record.key).request
         del self.pending[record.key]
         entry = Entry(request=request, state=EntryState.DECIDED, answer=record.answer)
         self.decided[record.key] = entry
-        self._note_reversal(entry)
-        day = record.key.business_date
-        if was_given(entry):
-            self.totals[day] = _with_sale(self.totals.get(day, NO_TOTALS), entry)
-            if record.key in self.reversed:
-                self._count_reversal(entry)
-        elif request.parent in self.reversed and request.kind is Kind.REVERSAL:
-            original = self.decided.get(request.parent)
-            if original is not None and was_given(original):
-                self._count_reversal(original)
+        if len(self.decided) > DECIDED_KEPT:
+            del self.decided[next(iter(self.decided))]
+        if _was_given(entry):
+            self._count(record.key.business_date, _with_sale, entry)
+        elif request.parent is not None and _took_back(entry):
+            self._count(request.parent.business_date, _with_reversal, entry)
 
-    def _note_reversal(self, entry: Entry) -> None:
-        request, answer = entry.request, entry.answer
-        if request.kind is Kind.REVERSAL and request.parent and answer and answer.outcome.approved:
-            self.reversed.add(request.parent)
-
-    def _count_reversal(self, original: Entry) -> None:
-        day = original.request.key.business_date
-        totals = self.totals.get(day, NO_TOTALS)
-        self.totals[day] = msgspec.structs.replace(
-            totals,
-            reversed_count=totals.reversed_count + 1,
-            reversed_covered_kopecks=totals.reversed_covered_kopecks + _covered_kopecks(original),
-        )
+    def _count(
+        self, day: date, counted: Callable[[TerminalTotals, Entry], TerminalTotals], entry: Entry
+    ) -> None:
+        self.totals[day] = counted(self.totals.get(day, NO_TOTALS), entry)
 
 
 def given(outcome: Outcome) -> bool:
@@ -233,29 +224,52 @@ def given(outcome: Outcome) -> bool:
     return outcome.approved or outcome is Outcome.RECORDED_IN_CONFLICT
 
 
-def was_given(entry: Entry) -> bool:
+def _was_given(entry: Entry) -> bool:
     """Whether goods or a service were given under this decided request."""
     answer = entry.answer
     financial = entry.request.key.message_class is MessageClass.FINANCIAL
     return financial and answer is not None and bool(answer.decision) and given(answer.outcome)
 
 
+def _took_back(entry: Entry) -> bool:
+    """Whether this decided reversal gave anything back.
+
+    Its decision then repeats the original's amounts. It has none when the original was unknown,
+    declined or taken back before.
+    """
+    answer = entry.answer
+    if entry.request.kind is not Kind.REVERSAL or answer is None:
+        return False
+    return answer.outcome.approved and bool(_amounts(entry))
+
+
 def _with_sale(totals: TerminalTotals, entry: Entry) -> TerminalTotals:
     """Return the day's totals with one more approved transaction."""
-    decision = entry.answer.decision if entry.answer else None
-    paid_kopecks = sum(line.paid_kopecks for line in decision.lines) if decision else 0
+    amounts = _amounts(entry)
+    covered_kopecks = sum(one.covered_kopecks for one in amounts)
+    paid_kopecks = sum(one.paid_kopecks for one in amounts)
     return msgspec.structs.replace(
         totals,
         approved_count=totals.approved_count + 1,
-        gross_kopecks=totals.gross_kopecks + entry.request.gross_kopecks,
-        covered_kopecks=totals.covered_kopecks + _covered_kopecks(entry),
+        gross_kopecks=totals.gross_kopecks + covered_kopecks + paid_kopecks,
+        covered_kopecks=totals.covered_kopecks + covered_kopecks,
         paid_kopecks=totals.paid_kopecks + paid_kopecks,
     )
 
 
-def _covered_kopecks(entry: Entry) -> int:
+def _with_reversal(totals: TerminalTotals, entry: Entry) -> TerminalTotals:
+    """Return the totals of the original's day with one more reversal."""
+    covered_kopecks = sum(one.covered_kopecks for one in _amounts(entry))
+    return msgspec.structs.replace(
+        totals,
+        reversed_count=totals.reversed_count + 1,
+        reversed_covered_kopecks=totals.reversed_covered_kopecks + covered_kopecks,
+    )
+
+
+def _amounts(entry: Entry) -> tuple[DecidedLine, ...]:
     decision = entry.answer.decision if entry.answer else None
-    return sum(line.covered_kopecks for line in decision.lines) if decision else 0
+    return decision.lines if decision else ()
 
 
 def quoted(key: TransactionKey) -> str:

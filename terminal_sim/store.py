@@ -25,7 +25,7 @@ from terminal_sim.state import Record, TerminalState
 from terminal_sim.terminal import opened
 
 COMPACT_ABOVE_BYTES: Final = 4 * 1024 * 1024
-"""A longer log is compacted when the folder is opened."""
+"""A log that grew longer than this, and to twice what compaction left, is compacted."""
 
 LOG_NAME: Final = "terminal.log"
 LOCK_NAME: Final = "lock"
@@ -53,10 +53,17 @@ class Store:
     """An open state folder. `write` is durable when it returns; `state` is always up to date."""
 
     def __init__(
-        self, log: RecordLog, state: TerminalState, lock: IO[bytes], report: OpenReport
+        self,
+        log: RecordLog,
+        state: TerminalState,
+        lock: IO[bytes],
+        report: OpenReport,
+        compact_above_bytes: int,
     ) -> None:
         self.state = state
         self.report = report
+        self._compact_above_bytes = compact_above_bytes
+        self._compact_at_bytes = compact_above_bytes
         self._log = log
         self._lock: IO[bytes] | None = lock
 
@@ -79,8 +86,8 @@ class Store:
                         f"Папка {folder} принадлежит терминалу {state.terminal_id}",
                         f"the folder {folder} belongs to terminal {state.terminal_id}",
                     )
-                store = cls(log, state, lock, report)
-                store._begin(parameters, now_ms, compact_above_bytes)
+                store = cls(log, state, lock, report, compact_above_bytes)
+                store._begin(parameters, now_ms)
             except BaseException:
                 log.close()
                 raise
@@ -89,7 +96,7 @@ class Store:
             raise
         return store
 
-    def _begin(self, parameters: ParameterFile, now_ms: int, compact_above_bytes: int) -> None:
+    def _begin(self, parameters: ParameterFile, now_ms: int) -> None:
         if self.report.damage:
             self.state.apply(opened(self.state.epoch, parameters, now_ms))
             aside = self._log.path.with_name(f"{LOG_NAME}.{self.state.epoch}.damaged")
@@ -97,16 +104,19 @@ class Store:
             self._compact()
         elif self.report.fresh:
             self.write(opened(0, parameters, now_ms))
-        elif self._log.size_bytes > compact_above_bytes:
+        elif self._log.size_bytes > self._compact_above_bytes:
             self._compact()
 
     def _compact(self) -> None:
         self._log.rewrite(map(_ENCODER.encode, self.state.snapshot()))
+        self._compact_at_bytes = max(self._compact_above_bytes, 2 * self._log.size_bytes)
 
     def write(self, record: Record) -> None:
         """Put one record on the disk, then into the state. Raises `RecordLogError`."""
         self._log.append(_ENCODER.encode(record))
         self.state.apply(record)
+        if self._log.size_bytes > self._compact_at_bytes:
+            self._compact()
 
     def close(self) -> None:
         """Let the folder go. Closing twice does nothing."""

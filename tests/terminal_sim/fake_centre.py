@@ -160,6 +160,14 @@ class FakeCentre:
                     message = msgspec.structs.replace(message, decoded=decoded)
                 return encode_answer(answer, message, mac)
 
+    def _taken_back(self, reversal: Request, whole: Answer) -> Answer:
+        """An approved reversal repeats the amounts of the original that had come before it."""
+        original = next(one for one in self.requests if one.key == reversal.parent)
+        lines = world.decision(original, Outcome.APPROVED).lines
+        decision = world.decision(reversal, Outcome.APPROVED)
+        decision = msgspec.structs.replace(decision, lines=lines)
+        return msgspec.structs.replace(whole, decision=decision, receipt=world.receipt(decision))
+
     def _decided(self, request: Request, does: Does, first_right: int) -> Answer:
         if request.kind is Kind.INQUIRY and does is Does.APPROVE:
             whole = world.answer(request)
@@ -171,6 +179,8 @@ class FakeCentre:
             return world.answer(request, Outcome.KEY_REUSED)
         whole = world.answer(request, rights=self.rights[:1])
         assert whole.decision is not None
+        if request.kind is Kind.REVERSAL:
+            return self._taken_back(request, whole)
         if does is Does.SIGN_WRONGLY:
             forged = world.receipt(whole.decision, world.OTHER_KEY)
             return msgspec.structs.replace(whole, receipt=forged)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from processing.wire.digest import canonical_bytes
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import MessageClass
+from terminal_sim import state
 from terminal_sim.state import Asked, Counted, DayClosed, Decided, EntryState, Record, Undecided
 from terminal_sim.store import LOG_NAME, StateFolderError, Store
 from terminal_sim.terminal import Terminal
@@ -72,10 +73,10 @@ def test_killed_at_any_byte_no_request_is_lost_or_changed(
         cut = data.draw(st.integers(opened_bytes, len(whole)))
         log.write_bytes(whole[:cut])
         with open_store(folder, later_ms=60_000) as store:
-            state = store.state
-            assert state.epoch == epoch
+            found = store.state
+            assert found.epoch == epoch
             assert not store.report.damage
-            kept = {**state.decided, **state.pending}
+            kept = {**found.decided, **found.pending}
             # A request whose record was whole before the cut may have been sent: it is there.
             records = sum(end <= cut for end in ends)
             assert len(kept) == len(asked_in(steps, records))
@@ -83,7 +84,7 @@ def test_killed_at_any_byte_no_request_is_lost_or_changed(
                 assert canonical_bytes(entry.request) == canonical_bytes(requests[key])
                 assert entry.request.signature == requests[key].signature
             # What comes next never takes a number that may have been sent.
-            fresh = Terminal(PARAMETERS, state, bytes).next_key(
+            fresh = Terminal(PARAMETERS, found, bytes).next_key(
                 MessageClass.FINANCIAL, world.NOW_MS + 60_000
             )
             assert all(fresh.stan > key.stan for key in kept)
@@ -121,6 +122,21 @@ def test_compaction_changes_nothing(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         assert vars(store.state) == before
         assert store.state.totals[world.TODAY].approved_count == 2
+
+
+def test_a_long_shift_does_not_grow_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "DECIDED_KEPT", 5)
+    with open_store(tmp_path, compact_above_bytes=4_000) as store:
+        for number in range(60):
+            work(store, [Outcome.APPROVED])
+            assert store._log.size_bytes < 20_000
+            assert len(store.state.decided) == min(number + 1, 5)
+        before = vars(store.state)
+    with open_store(tmp_path) as store:
+        assert vars(store.state) == before
+        assert store.state.totals[world.TODAY].approved_count == 60
 
 
 @pytest.mark.parametrize("loss", ["folder gone", "log gone", "log damaged", "log replaced"])

@@ -251,8 +251,14 @@ def test_totals_count_what_was_approved(
     assert found == counted
 
 
+def taken_back(reversal: Request, sale: Request) -> Answer:
+    """An approved reversal repeats what its original had covered and left to pay."""
+    lines = world.decision(sale, Outcome.APPROVED, covered=50).lines
+    return changed_decision(world.answer(reversal), lines=lines)
+
+
 @pytest.mark.parametrize("original_first", [True, False])
-def test_a_reversal_counts_once_its_original_is_known(original_first: bool) -> None:
+def test_a_reversal_counts_once_whichever_was_decided_first(original_first: bool) -> None:
     terminal = world.terminal()
     sale = world.sale(terminal)
     terminal.state.apply(Asked(sale))
@@ -260,10 +266,13 @@ def test_a_reversal_counts_once_its_original_is_known(original_first: bool) -> N
     terminal.state.apply(Asked(reversal))
     both = [
         Decided(sale.key, world.answer(sale, covered=50)),
-        Decided(reversal.key, world.answer(reversal)),
+        Decided(reversal.key, taken_back(reversal, sale)),
     ]
     for record in both if original_first else reversed(both):
         terminal.state.apply(record)
+    # Taking it back once more is approved too, but gives nothing back.
+    again = terminal.reversal(sale, world.NOW_MS)
+    decided(terminal, again, world.answer(again, facts={"original": "reversed"}))
     assert terminal.state.totals[world.TODAY] == TerminalTotals(
         approved_count=1,
         gross_kopecks=29_100,
