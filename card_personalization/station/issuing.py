@@ -16,7 +16,7 @@ from card_personalization.station.faults import (
     StationError,
     words,
 )
-from card_personalization.station.steps import STEPS, Step, Workplace, report, unlock
+from card_personalization.station.steps import STEPS, Step, Workplace, place_order, report
 from hsm_stub.client.errors import HsmError
 from processing.wire.api import CardOrder, IssuedCard, ProblemType
 
@@ -58,27 +58,40 @@ class IssueFailed(Exception):
         self.fate = fate
         super().__init__(self.text("en"))
 
+    @property
+    def card_written(self) -> bool:
+        """Whether a step that writes to the card was begun."""
+        return len(self.done) > _ORDERING
+
     def text(self, language: Language) -> str:
         """The whole story for a person: cause, done, not done, order, what to do."""
-        return "\n".join(
-            (
-                words(self.cause, language),
-                self._steps_text(language),
-                _FATE_TEXTS[self.fate]
-                .of(language)
-                .format(order_id="" if self.order is None else self.order.order_id),
-                _card_text(self.done, self.undone, self.fate).of(language),
-            )
+        order_id = "" if self.order is None else str(self.order.order_id)
+        lines = (
+            words(self.cause, language),
+            *self._steps_text(language),
+            _FATE_TEXTS[self.fate].of(language).format(order_id=order_id),
+            self._card_text().of(language),
         )
+        return "\n".join(lines)
 
-    def _steps_text(self, language: Language) -> str:
-        done, undone = (
-            ", ".join(step.ru if language == "ru" else step.en for step in steps) or "—"
-            for steps in (self.done, self.undone)
-        )
+    def _steps_text(self, language: Language) -> tuple[str, ...]:
+        """Where it broke off; what was done and what was not, once that matters for the card."""
+        done = "; ".join(step.text(language) for step in self.done)
+        broken = self.undone[0].text(language)
+        left = "; ".join(step.text(language) for step in self.undone[1:]) or "—"
+        number, count = len(self.done) + 1, len(STEPS)
         if language == "ru":
-            return f"Сделано: {done}.\nНе завершено: {undone}."
-        return f"Done: {done}.\nNot completed: {undone}."
+            place = f"Прервано на шаге {number} из {count}: {broken}."
+            lists = (f"Сделано: {done}.", f"Не сделано: {left}.")
+        else:
+            place = f"Broken off at step {number} of {count}: {broken}."
+            lists = (f"Done: {done}.", f"Not done: {left}.")
+        return (place, *lists) if self.card_written else (place,)
+
+    def _card_text(self) -> _Sentence:
+        if self.fate is OrderFate.UNKNOWN:
+            return _COMPLETE
+        return _RESET if self.card_written else _UNTOUCHED
 
 
 class _Sentence(msgspec.Struct, frozen=True):
@@ -108,6 +121,9 @@ _FATE_TEXTS = {
         "count already. Do not hand it over; report again: spk card report {order_id}",
     ),
 }
+
+_ORDERING = next(number for number, step in enumerate(STEPS) if step.run is place_order)
+"""The step after this one is the first that writes to the card."""
 
 _UNTOUCHED = _Sentence("Карта не изменена.", "The card was not changed.")
 _RESET = _Sentence(
@@ -155,11 +171,3 @@ def give_up(centre: CentreClient, order: CardOrder) -> OrderFate:
     except (StationError, HsmError, KeyboardInterrupt):
         return OrderFate.OPEN
     return OrderFate.GIVEN_UP
-
-
-def _card_text(done: tuple[Step, ...], undone: tuple[Step, ...], fate: OrderFate) -> _Sentence:
-    if fate is OrderFate.UNKNOWN:
-        return _COMPLETE
-    # Ordering changes nothing on the card; the step after it is the first that writes.
-    first_write = next(i for i, step in enumerate(STEPS) if step.run is unlock) + 2
-    return _UNTOUCHED if len(done) < first_write else _RESET

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from card_personalization.chip.errors import AttemptError, CardFault, StatusError
+from card_personalization.chip.errors import AttemptError, CardFault, Language, StatusError
 from card_personalization.chip.piv.client import PivClient
 from card_personalization.chip.piv.management import LocalManagementKey
 from card_personalization.chip.piv.objects import Chuid, Slot
@@ -102,6 +102,10 @@ class Step(msgspec.Struct, frozen=True):
     ru: str
     en: str
     run: Callable[[Workplace], None]
+
+    def text(self, language: Language) -> str:
+        """What the step does, as people read it."""
+        return self.ru if language == "ru" else self.en
 
 
 def recognise(place: Workplace) -> None:
