@@ -128,7 +128,7 @@ async def test_after_the_clients_time_out_the_connection_is_thrown_away(
                 await connection.execute("SELECT pg_sleep(60)")
         async with pool.connection() as connection:
             assert await connection.fetchval("SELECT pg_backend_pid()") != before
-        await wait_until_gone(empty_database, before)
+        await assert_gone(empty_database, before)
 
 
 async def test_a_cancelled_task_does_not_hand_its_connection_on(empty_database: Database) -> None:
@@ -149,11 +149,11 @@ async def test_a_cancelled_task_does_not_hand_its_connection_on(empty_database: 
             await task
         async with pool.connection() as connection:
             assert await connection.fetchval("SELECT pg_backend_pid()") not in backends
-        await wait_until_gone(empty_database, backends[0])
+        await assert_gone(empty_database, backends[0])
 
 
-async def wait_until_gone(database: Database, backend: int) -> None:
-    """Return when the server ended that backend, as it does once it sees its client gone."""
+async def assert_gone(database: Database, backend: int) -> None:
+    """Wait until the server ended that backend, as it does once it sees its client gone."""
     async with database.connect() as admin:
         async with asyncio.timeout(20):
             while await admin.fetchval("SELECT 1 FROM pg_stat_activity WHERE pid = $1", backend):
@@ -187,7 +187,7 @@ async def test_close_does_not_wait_for_ever(empty_database: Database) -> None:
     async with pool.connection() as connection:
         backend = await connection.fetchval("SELECT pg_backend_pid()")
         await pool.close()
-    await wait_until_gone(empty_database, backend)
+    await assert_gone(empty_database, backend)
 
 
 REFUSED = [
