@@ -21,6 +21,7 @@ from processing.wire.receipt_file import ReceiptFile
 Language = Literal["ru", "en"]
 
 KEY_FILE_BYTES_MAX: Final = 16 * 1024
+_NO_BREAK_SPACE: Final = "\u00a0"
 
 
 class KeyFileError(ValueError):
@@ -164,7 +165,11 @@ def proven_lines(file: ReceiptFile, public_key: bytes, language: Language) -> li
         _claimed_line(file, language),
     ]
     # The file is anybody's: nothing in it may steer the reader's terminal.
-    return ["".join(c if c.isprintable() else "?" for c in row) for row in rows]
+    return ["".join(c if _harmless(c) else "?" for c in row) for row in rows]
+
+
+def _harmless(character: str) -> bool:
+    return character.isprintable() or character == _NO_BREAK_SPACE
 
 
 def _decision_lines(file: ReceiptFile, language: Language) -> list[str]:
@@ -216,4 +221,4 @@ def _time(utc_ms: int) -> str:
 def _roubles(amount_kopecks: int, language: Language) -> str:
     whole, rest = divmod(amount_kopecks, 100)
     mark = "," if language == "ru" else "."
-    return f"{whole}{mark}{rest:02}\u00a0₽"
+    return f"{whole}{mark}{rest:02}{_NO_BREAK_SPACE}₽"

@@ -51,10 +51,10 @@ def whole_file(path: Path) -> Iterator[WholeFile]:
 
     Raises `ExportRefused` at once when nothing can be written there.
     """
-    if path.is_dir():
-        raise ExportRefused(f"{path} is a folder; give the name of the file to write in it")
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    aside = path.parent / f".spk-export-{secrets.token_hex(8)}"
     with explained(path):
+        if path.is_dir():
+            raise ExportRefused(f"{path} is a folder; give the name of the file to write in it")
         os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
     try:
         yield WholeFile(path, aside)
