@@ -24,6 +24,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -140,10 +141,21 @@ async def _authenticated(
     station_id = None
     if scheme.lower() == "bearer":
         station_id = await request.app[_ISSUING].station(token.strip())
+    log: structlog.stdlib.BoundLogger = structlog.get_logger("spk.http")
     if station_id is None:
+        log.warning("station refused", path=request.path, remote_address=request.remote)
         return problem_response(problem(ProblemType.STATION_UNKNOWN))
     request[_STATION] = station_id
-    return await handler(request)
+    response = await handler(request)
+    # Who did what to which order or card; the body names the person and stays out.
+    log.info(
+        "issuing",
+        station=station_id,
+        method=request.method,
+        path=request.path,
+        status=response.status,
+    )
+    return response
 
 
 async def _post_order(request: web.Request) -> web.Response:

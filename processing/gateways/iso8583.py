@@ -4,9 +4,10 @@ Of each frame: read it (a fault is answered with 30 and the connection kept), fi
 key, check the MAC, hand the message on, answer under the same key. Frames of one connection are
 worked on side by side, so answers may overtake each other; a terminal matches them by STAN.
 
-Bounds: `CONNECTIONS_MAX` connections, each with `OUTSTANDING_MAX` frames under way, after which
-its socket is not read until one is answered; a terminal that does not read its answers stops
-being read as well, and holds up nobody else.
+Bounds (`GatewayLimits`): so many connections, each with so many frames under way, after which its
+socket is not read until one is answered; a terminal that does not read its answers stops being
+read as well, and holds up nobody else. Every message that could be read is answered, also when
+something in the centre fails: the answer then decides nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from typing import Final, Protocol, assert_never, cast
+from collections.abc import Callable
+from typing import Protocol, assert_never, cast
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import FilteringBoundLogger
 
@@ -39,13 +42,21 @@ from processing.wire.iso8583.spec import Profile
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import Answer, Request
 
-CONNECTIONS_MAX: Final = 2_000
-OUTSTANDING_MAX: Final = 64
-WRITE_BUFFER_MAX_BYTES: Final = 256 * 1024
-"""Unread answers of one connection, after which it is not read any more."""
 
-IDLE_TIMEOUT_MS: Final = 900_000
-"""A connection on which nothing came for so long is closed; the terminal opens another."""
+class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of one port.
+
+    `outstanding_max` frames of a connection are worked on at a time. `write_buffer_max_bytes` of
+    unread answers stop a connection from being read. A connection on which nothing came for
+    `idle_timeout_ms` is closed; the terminal opens another. A connection that is being closed has
+    `close_timeout_ms` to take its last answers.
+    """
+
+    connections_max: int = 2_000
+    outstanding_max: int = 64
+    write_buffer_max_bytes: int = 256 * 1024
+    idle_timeout_ms: int = 900_000
+    close_timeout_ms: int = 2_000
 
 
 class TerminalMacs(Protocol):
@@ -101,6 +112,7 @@ class Gateway:
         handlers: Handlers,
         log: FilteringBoundLogger,
         metrics: GatewayMetrics,
+        limits: GatewayLimits | None = None,
     ) -> None:
         self.framing = framing
         self.profile = profile
@@ -108,6 +120,7 @@ class Gateway:
         self._handlers = handlers
         self.log = log
         self.metrics = metrics
+        self.limits = limits or GatewayLimits()
         self.connections: set[TerminalConnection] = set()
         self._server: asyncio.Server | None = None
 
@@ -124,7 +137,7 @@ class Gateway:
         await asyncio.gather(*(connection.finish() for connection in list(self.connections)))
 
     async def answer(self, message: bytes) -> bytes:
-        """Return the answer to one message. Raises only for faults of the centre itself."""
+        """Return the answer to one message; a fault of the centre is answered with TRY_LATER."""
         try:
             parsed = parse_message(message, self.profile)
         except WireError as error:
@@ -139,11 +152,17 @@ class Gateway:
             return malformed_answer(error, self.profile)
         log = self.log.bind(terminal=parsed.terminal_id)
         try:
-            mac = await self._keys.mac(parsed.terminal_id, parsed.key_id)
+            return await self._answer_parsed(parsed, log)
         except (DatabaseError, HsmError) as error:
             log.error("terminal key not to be had", fault=str(error))
-            self._count(Outcome.TRY_LATER)
-            return undecided_answer(Outcome.TRY_LATER, parsed, None)
+        except Exception as error:
+            # Whatever it is, the terminal must not wait for an answer that never comes.
+            log.error("answer failed", exc_info=error)
+        self._count(Outcome.TRY_LATER)
+        return undecided_answer(Outcome.TRY_LATER, parsed, None)
+
+    async def _answer_parsed(self, parsed: ParsedMessage, log: FilteringBoundLogger) -> bytes:
+        mac = await self._keys.mac(parsed.terminal_id, parsed.key_id)
         if mac is None or not parsed.authentic(mac):
             outcome = Outcome.TERMINAL_UNKNOWN if mac is None else Outcome.MAC_WRONG
             log.warning("message not authentic", outcome=outcome.name, key=parsed.key_id)
@@ -173,15 +192,22 @@ class Gateway:
                 answer = self._handlers.network(network)
             case _:
                 assert_never(parsed.message)
+        message = encode_answer(answer, parsed, mac)
         self._count(answer.outcome)
-        return encode_answer(answer, parsed, mac)
+        return message
 
     def _count(self, outcome: Outcome) -> None:
         self.metrics.answers.labels(outcome.name).inc()
 
 
 class TerminalConnection(asyncio.Protocol):
-    """One terminal's connection."""
+    """One terminal's connection.
+
+    It ends in three ways: the terminal hung up, the terminal has said all it will say and was
+    answered, or the centre wants no more. In the last case the centre says so and goes on reading,
+    deaf, until the terminal hangs up too: closing at once would reset the connection and might
+    take answers away that the terminal has not read yet.
+    """
 
     _numbers = itertools.count(1)
 
@@ -190,21 +216,25 @@ class TerminalConnection(asyncio.Protocol):
         self._reader = FrameReader(gateway.framing)
         self._log = gateway.log.bind(connection=next(self._numbers))
         self._tasks: set[asyncio.Task[None]] = set()
-        # Frames of the last piece beyond `OUTSTANDING_MAX`; no more is read until they are begun.
+        # Frames of the last piece beyond `outstanding_max`; no more is read until they are begun.
         self._queued: deque[Frame] = deque()
         self._transport: asyncio.Transport | None = None
         self._writable = True
         self._finishing = False
-        self._idle: asyncio.TimerHandle | None = None
+        self._heard_all = False
+        self._hung_up = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection in, or turn it away past the bound."""
+        limits = self._gateway.limits
         self._transport = transport = cast("asyncio.Transport", transport)
-        if len(self._gateway.connections) >= CONNECTIONS_MAX:
-            self._log.warning("connection turned away", connections=CONNECTIONS_MAX)
+        if len(self._gateway.connections) >= limits.connections_max:
+            self._log.warning("connection turned away", connections=limits.connections_max)
             transport.abort()
             return
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX_BYTES)
+        transport.set_write_buffer_limits(high=limits.write_buffer_max_bytes)
         self._gateway.connections.add(self)
         self._gateway.metrics.connections.inc()
         self._watch()
@@ -214,11 +244,14 @@ class TerminalConnection(asyncio.Protocol):
         if self in self._gateway.connections:
             self._gateway.connections.discard(self)
             self._gateway.metrics.connections.dec()
-        if self._idle is not None:
-            self._idle.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._gone.set()
 
     def data_received(self, data: bytes) -> None:
         """Work on every whole frame in the stream."""
+        if self._finishing:
+            return
         self._watch()
         try:
             frames = self._reader.feed(data)
@@ -231,6 +264,12 @@ class TerminalConnection(asyncio.Protocol):
         self._queued.extend(frames)
         self._regulate()
 
+    def eof_received(self) -> bool:
+        """Answer what was asked before the terminal closed its half; keep the other half open."""
+        self._heard_all = True
+        self._close_when_answered()
+        return True
+
     def pause_writing(self) -> None:
         """The terminal does not read its answers: stop reading its requests."""
         self._writable = False
@@ -242,8 +281,9 @@ class TerminalConnection(asyncio.Protocol):
         self._regulate()
 
     async def finish(self) -> None:
-        """Read no more, answer what was accepted, close."""
+        """Read no more, answer what was accepted, close; takes `close_timeout_ms` at most more."""
         self._close_when_answered()
+        await self._gone.wait()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -257,17 +297,18 @@ class TerminalConnection(asyncio.Protocol):
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # A fault of ours: the terminal gets no answer and asks again; nothing is pretended.
-            self._log.error("answer failed", exc_info=error)
+            self._log.error("answer not sent", exc_info=error)
         self._regulate()
 
     def _close_when_answered(self) -> None:
-        self._finishing = True
-        self._regulate()
+        if not self._finishing:
+            self._finishing = True
+            self._regulate()
 
     def _regulate(self) -> None:
         """Begin what there is room for; read on exactly while there is room for more."""
-        while self._queued and len(self._tasks) < OUTSTANDING_MAX:
+        outstanding_max = self._gateway.limits.outstanding_max
+        while self._queued and len(self._tasks) < outstanding_max:
             task = asyncio.get_running_loop().create_task(self._answer(self._queued.popleft()))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -275,16 +316,31 @@ class TerminalConnection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         if self._finishing and not self._tasks:
-            transport.close()
+            self._hang_up(transport)
             return
-        room = len(self._tasks) < OUTSTANDING_MAX and self._writable and not self._finishing
+        room = len(self._tasks) < outstanding_max and self._writable and not self._finishing
         if room and not transport.is_reading():
             transport.resume_reading()
         elif not room and transport.is_reading():
             transport.pause_reading()
 
+    def _hang_up(self, transport: asyncio.Transport) -> None:
+        """Send what is unsent, then close; a terminal that takes too long is cut off."""
+        if self._hung_up:
+            return
+        self._hung_up = True
+        self._set_timer(self._gateway.limits.close_timeout_ms, transport.abort)
+        if self._heard_all:
+            transport.close()
+            return
+        transport.write_eof()
+        if not transport.is_reading():
+            transport.resume_reading()
+
     def _watch(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        loop = asyncio.get_running_loop()
-        self._idle = loop.call_later(IDLE_TIMEOUT_MS / 1000, self._close_when_answered)
+        self._set_timer(self._gateway.limits.idle_timeout_ms, self._close_when_answered)
+
+    def _set_timer(self, timeout_ms: int, then: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, then)

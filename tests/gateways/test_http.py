@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import Counter
+from structlog.testing import capture_logs
 
 from processing.cards.issuing import Issuing
 from processing.cards.report_check import IssuingAuthority
@@ -149,6 +150,21 @@ async def test_a_card_is_ordered_reported_read_and_blocked(gateway: Gateway) -> 
         status, body = await gateway.ask(method, path)
         assert status == 200
         assert msgspec.json.decode(body, type=CardStatus).state is state
+
+
+async def test_the_log_says_who_did_what_and_to_nobody(gateway: Gateway) -> None:
+    with capture_logs() as lines:
+        order = await gateway.order()
+        await gateway.ask("POST", f"/cards/{order.card_id}/block")
+        await gateway.ask("GET", "/orders", headers={"Authorization": "Bearer office-1.guessed"})
+    assert [(each["event"], each.get("station"), each.get("status")) for each in lines] == [
+        ("issuing", STATION, 201),
+        ("issuing", STATION, 404),
+        ("station refused", None, None),
+    ]
+    assert str(order.card_id) in lines[1]["path"]
+    assert str(p.LONE) not in str(lines)
+    assert "guessed" not in str(lines)
 
 
 async def test_an_order_is_given_up(gateway: Gateway) -> None:
