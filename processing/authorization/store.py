@@ -123,6 +123,7 @@ def _request_row(number: int, case: Case) -> tuple[object, ...]:
         key.stan,
         int(key.message_class),
         0,
+        False,
         int(request.kind),
         request.advice,
         int(request.evidence),

@@ -476,10 +476,12 @@ CREATE TYPE engine.request AS (
     message_class smallint,
     -- 0 from the worker; engine.recall raises it for an advice whose key is taken
     assigned smallint,
+    -- FALSE from the worker; engine.recall raises it for an advice whose key a reversal closed
+    closed boolean,
     kind smallint,
     advice boolean,
     evidence smallint,
-    -- what the worker found: 0 unsigned by right, 1 signature right, 2 card unknown, 3 wrong
+    -- what the worker found: 0 unsigned, 1 signature right, 2 card unknown, 3 wrong
     proof smallint,
     card_id uuid,
     holder_id uuid,
@@ -514,6 +516,7 @@ CREATE TYPE engine.judgement AS (
     service text,
     service_version integer,
     local_date date,
+    -- what a line takes from an allowance (regulations.service); NULL: nothing, as in an inquiry
     consumes smallint,
     -- when the allowance is short: 1 refuse, 2 cover what is left, 3 record the excess (advice)
     mode smallint,
@@ -532,9 +535,10 @@ CREATE TYPE engine.claim AS (
     item_class text,
     quantity bigint,
     gross_kopecks bigint,
+    -- the item's own, which the line should have
     unit_okei smallint,
     scale smallint,
-    -- whether the units of line, item and allowance differ
+    -- whether the units of line, item and allowance differ, or the line's numbers make no sense
     malformed boolean,
     consumes smallint,
     -- what the line needs, in the allowance's unit
@@ -564,6 +568,8 @@ CREATE TYPE engine.claim AS (
 CREATE TYPE engine.ruling AS (
     ordinal smallint,
     outcome smallint,
+    -- what the outcome would be of a request that had not happened yet: the reason of a conflict
+    reason smallint,
     claim_no integer,
     remaining bigint
 );

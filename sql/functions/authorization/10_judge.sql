@@ -1,14 +1,16 @@
 -- Test each request against everything but allowances, in the order of outcomes
 -- (processing/wire/outcome.py): the first rule that applies is its refusal, NULL if none does.
--- An inquiry names no service (ALL), so the rules of services pass it by.
+-- An inquiry names no service (ALL), so the rules of services pass it by; it consumes nothing.
+-- Only an advice that the card signed has happened (mode 3): one without proof is refused by the
+-- same rules as any request.
 CREATE OR REPLACE FUNCTION engine.judge(
-    p_requests engine.request [], p_decided_at timestamptz, p_posting_date date
+    p_requests engine.request[], p_decided_at timestamptz, p_posting_date date
 ) RETURNS SETOF engine.judgement
 LANGUAGE sql STABLE ROWS 256 AS $$
     WITH fact AS (
         SELECT
             r.ordinal, r.bucket, r.holder_id, r.service, r.service_version, r.business_date,
-            r.advice, r.evidence, r.proof, r.kind, r.signed_at,
+            r.advice, r.evidence, r.proof, r.kind, r.signed_at, r.closed,
             t.state AS terminal_state, a.card_state, a.card_valid_to, a.scope,
             a.valid_from AS authority_from, a.valid_to AS authority_to,
             s.consumes, s.shortage, s.evidence AS evidence_needed, s.valid_from AS service_from,
@@ -37,8 +39,10 @@ LANGUAGE sql STABLE ROWS 256 AS $$
             WHERE s.service = r.service AND s.version = r.service_version LIMIT 1
         ) AS s ON TRUE
         LEFT JOIN LATERAL (
+            -- the newest that has begun; a published one may lie in the future
             SELECT l.version FROM regulations.service AS l
-            WHERE l.service = r.service ORDER BY l.version DESC LIMIT 1
+            WHERE l.service = r.service
+            ORDER BY l.valid_from <= p_posting_date DESC, l.version DESC LIMIT 1
         ) AS latest ON TRUE
         LEFT JOIN LATERAL (
             SELECT h.service FROM terminals.terminal_service AS h
@@ -52,8 +56,9 @@ LANGUAGE sql STABLE ROWS 256 AS $$
                 WHEN f.business_date NOT BETWEEN p_posting_date - 3 AND p_posting_date + 1 THEN 203
                 WHEN f.signed_at > p_decided_at + interval '15 minutes' THEN 203
                 WHEN NOT f.advice AND f.signed_at < p_decided_at - interval '15 minutes' THEN 203
+                WHEN f.closed THEN 204
                 WHEN f.proof = 2 THEN 301
-                WHEN f.proof = 3 THEN 302
+                WHEN f.proof IS DISTINCT FROM 1 THEN 302
                 WHEN f.card_state <> 1 THEN 303
                 WHEN f.card_valid_to < f.local_date THEN 304
                 WHEN f.card_state IS NULL THEN 305
@@ -71,8 +76,10 @@ LANGUAGE sql STABLE ROWS 256 AS $$
     )
     SELECT
         d.ordinal, d.bucket, d.holder_id, d.service, d.service_version,
-        coalesce(d.local_date, p_posting_date), d.consumes,
-        CASE WHEN d.advice THEN 3 ELSE d.shortage END::smallint,
+        coalesce(d.local_date, p_posting_date),
+        -- what a reversal took back before it came takes nothing, not even as an excess
+        CASE WHEN d.kind = 3 AND NOT coalesce(d.closed, FALSE) THEN d.consumes END,
+        CASE WHEN d.advice AND d.kind = 3 AND d.proof = 1 THEN 3 ELSE d.shortage END::smallint,
         d.refusal::smallint,
         CASE d.refusal
             WHEN 203 THEN jsonb_build_object(

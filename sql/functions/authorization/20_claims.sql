@@ -1,8 +1,8 @@
 -- Lay out what each line of the judged requests asks of which allowance, in order of use: lowest
 -- priority number first, then what ends first. Ordered by request, line, order of use.
 CREATE OR REPLACE FUNCTION engine.claims(
-    p_judgements engine.judgement [], p_lines engine.line []
-) RETURNS engine.claim []
+    p_judgements engine.judgement[], p_lines engine.line[]
+) RETURNS engine.claim[]
 LANGUAGE sql STABLE AS $$
     SELECT array_agg(ROW(
         c.ordinal, c.mode, c.refusal, c.line_no, c.item, c.item_class, c.quantity,
@@ -18,29 +18,34 @@ LANGUAGE sql STABLE AS $$
             lead(j.ordinal) OVER in_order AS next_ordinal,
             lead(l.line_no) OVER in_order AS next_line_no,
             j.ordinal, j.mode, j.refusal, l.line_no, l.item, i.item_class, l.quantity,
-            l.gross_kopecks, l.unit_okei, l.scale, j.consumes, a.percent, a.tariff,
+            l.gross_kopecks, coalesce(i.unit_okei, l.unit_okei) AS unit_okei,
+            coalesce(i.scale, l.scale) AS scale, j.consumes, a.percent, a.tariff,
             a.allowance_id, a.period_start, a.period_end, a.entitlement_id, a.measure,
             a.category, a.funding, a.unit_okei AS allowance_unit_okei,
             a.scale AS allowance_scale, a.granted, a.remaining, a.priority, a.valid_to,
-            -- a kopeck allowance has its own unit; the others count what the item counts
-            coalesce((l.unit_okei, l.scale) <> (i.unit_okei, i.scale), FALSE)
-            OR coalesce(
-                j.consumes = 1 AND (l.unit_okei, l.scale) <> (a.unit_okei, a.scale), FALSE
-            ) AS malformed,
+            -- kopecks are taken from an allowance in roubles of scale 2, quantities from one that
+            -- counts what the item counts
+            coalesce(l.quantity < 1 OR l.gross_kopecks < 0, TRUE)
+            OR coalesce((l.unit_okei, l.scale) <> (i.unit_okei, i.scale), i.item_class IS NOT NULL)
+            OR CASE j.consumes
+                WHEN 1 THEN (a.unit_okei, a.scale) <> (i.unit_okei, i.scale)
+                WHEN 2 THEN (a.unit_okei, a.scale) <> (383, 2)
+            END IS TRUE AS malformed,
             CASE WHEN a.capped THEN i.cap_kopecks END AS cap_kopecks,
             CASE j.consumes
                 WHEN 1 THEN l.quantity
                 WHEN 2 THEN engine.covered_kopecks(
-                    l.gross_kopecks, l.quantity, l.scale,
+                    l.gross_kopecks, l.gross_kopecks, l.quantity, l.scale,
                     CASE WHEN a.capped THEN i.cap_kopecks END, a.percent
                 )
-                ELSE 1
+                WHEN 3 THEN 1
             END AS need,
             CASE WHEN a.allowance_id IS NOT NULL
                 THEN dense_rank() OVER (ORDER BY a.allowance_id, a.period_start)
             END::integer AS slot
         FROM unnest(p_judgements) AS j
-        LEFT JOIN unnest(p_lines) AS l ON j.ordinal = l.ordinal
+        LEFT JOIN unnest(p_lines) AS l
+            ON j.ordinal = l.ordinal AND (j.consumes IS NOT NULL OR j.mode = 3)
         LEFT JOIN LATERAL (
             SELECT n.item_class, n.cap_kopecks, n.unit_okei, n.scale
             FROM regulations.item AS n WHERE n.item = l.item LIMIT 1

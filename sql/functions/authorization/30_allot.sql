@@ -1,11 +1,15 @@
 -- Rule on the claims of a batch one request after the other, in batch order, taking from what the
 -- allowances hold. Pure arithmetic over its argument: it reads and writes no table.
 --
--- o_taken has one amount per claim. A request is whole or nothing in mode 1; in mode 2 it takes
+-- o_taken and o_unmet have one amount per claim: what it took, and what its line then still needed,
+-- both in the unit of the claim's allowance. Kopecks that two allowances cover at different
+-- percentages are converted where the line passes from one to the other, rounded so that no more
+-- is covered than the line costs. A request is whole or nothing in mode 1; in mode 2 it takes
 -- what there is; in mode 3 (what already happened offline) it takes what there is and whatever is
--- wrong with it, other than its proof, becomes a conflict.
+-- wrong with it becomes a conflict.
 CREATE OR REPLACE FUNCTION engine.allot(
-    p_claims engine.claim [], OUT o_taken bigint [], OUT o_rulings engine.ruling []
+    p_claims engine.claim[],
+    OUT o_taken bigint[], OUT o_unmet bigint[], OUT o_rulings engine.ruling[]
 )
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -17,7 +21,8 @@ DECLARE
     claim_no integer := 0;
     -- of the line at hand
     line_no smallint;
-    needed bigint;
+    line_need bigint;
+    unmet bigint;
     taken_by_line bigint;
     -- of the request at hand
     lines integer := 0;
@@ -31,44 +36,55 @@ DECLARE
     amount bigint;
 BEGIN
     o_taken := '{}';
+    o_unmet := '{}';
     o_rulings := '{}';
     FOREACH c IN ARRAY p_claims LOOP
         claim_no := claim_no + 1;
         amount := 0;
+        unmet := CASE WHEN c.line_no IS NOT DISTINCT FROM line_no THEN unmet ELSE c.need END;
         IF c.line_no IS NOT NULL AND c.refusal IS NULL THEN
             IF c.line_no IS DISTINCT FROM line_no THEN
                 line_no := c.line_no;
                 lines := lines + 1;
-                needed := c.need;
+                line_need := c.need;
                 taken_by_line := 0;
+            ELSIF c.need <> line_need AND c.need > 0 THEN
+                unmet := CASE WHEN line_need = 0 THEN c.need
+                    ELSE div(c.need::numeric * unmet, line_need) END;
+                line_need := c.need;
             END IF;
             IF c.malformed THEN
                 malformed_claim := coalesce(malformed_claim, claim_no);
             END IF;
-            IF c.slot IS NULL THEN
+            IF c.malformed THEN
+                NULL;
+            ELSIF c.slot IS NULL THEN
                 lines_closed := lines_closed + 1;
                 closed_claim := coalesce(closed_claim, claim_no);
             ELSE
                 IF remaining_by_slot[c.slot] IS NULL THEN
                     remaining_by_slot[c.slot] := c.remaining;
                 END IF;
-                amount := least(needed, remaining_by_slot[c.slot]);
+                amount := CASE WHEN c.need = 0 THEN 0
+                    ELSE least(unmet, remaining_by_slot[c.slot]) END;
                 remaining_by_slot[c.slot] := remaining_by_slot[c.slot] - amount;
-                needed := needed - amount;
+                unmet := unmet - amount;
                 taken_by_line := taken_by_line + amount;
                 taken_by_request := taken_by_request + amount;
-                IF needed > 0 AND c.ends_line AND short_claim IS NULL THEN
+                IF unmet > 0 AND c.ends_line AND short_claim IS NULL THEN
                     short_claim := claim_no;
                     short_remaining := taken_by_line;
                 END IF;
             END IF;
         END IF;
         o_taken[claim_no] := amount;
+        o_unmet[claim_no] := unmet;
         slots[claim_no] := c.slot;
 
         IF c.ends_request THEN
             outcome := CASE
                 WHEN c.refusal IS NOT NULL THEN c.refusal
+                WHEN c.line_no IS NULL AND c.consumes IS NOT NULL THEN 405
                 WHEN malformed_claim IS NOT NULL THEN 405
                 WHEN lines > 0 AND lines_closed = lines THEN 601
                 WHEN c.mode = 1 AND closed_claim IS NOT NULL THEN 601
@@ -87,9 +103,14 @@ BEGIN
             END IF;
             o_rulings := o_rulings || ROW(
                 c.ordinal,
-                CASE WHEN c.mode = 3 AND outcome NOT IN (301, 302, 703) THEN 701 ELSE outcome END,
+                CASE WHEN c.mode = 3 AND outcome <> 703 THEN 701 ELSE outcome END,
+                CASE
+                    WHEN c.mode <> 3 OR outcome <> 702 THEN outcome
+                    WHEN short_claim IS NOT NULL THEN 602
+                    ELSE 601
+                END,
                 CASE outcome
-                    WHEN 405 THEN malformed_claim
+                    WHEN 405 THEN coalesce(malformed_claim, claim_no)
                     WHEN 601 THEN closed_claim
                     ELSE coalesce(short_claim, closed_claim, claim_no)
                 END,

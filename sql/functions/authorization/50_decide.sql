@@ -1,19 +1,21 @@
--- Decide the fresh sales and inquiries of a batch and write what they leave behind. Returns their
--- answers. Raises 40001 when another worker took what this batch counted on, and 23505 when the
--- same key is being decided elsewhere at this moment: the caller then tries the batch again.
+-- Decide fresh sales and inquiries and write what they leave behind: events at p_place and after,
+-- in the order given. Returns their answers. Raises 40001 when another worker took what this batch
+-- counted on, and 23505 when the same key is being decided elsewhere at this moment: the caller
+-- then tries the batch again.
 --
 -- Counters are read without a lock and raised by an upsert that checks the limit again on the row
 -- as it then is. Counters before keys, each in one order, so that two batches cannot block each
 -- other in a circle.
 CREATE OR REPLACE FUNCTION engine.decide(
-    p_requests engine.request [], p_lines engine.line [], p_lane smallint, p_block bigint,
-    p_decided_at timestamptz, p_posting_date date
+    p_requests engine.request[], p_lines engine.line[], p_lane smallint, p_block bigint,
+    p_place smallint, p_decided_at timestamptz, p_posting_date date
 ) RETURNS SETOF engine.answer
 LANGUAGE plpgsql AS $$
 DECLARE
     judgements engine.judgement [];
     claims engine.claim [];
     taken bigint [];
+    unmet bigint [];
     rulings engine.ruling [];
     parts engine.part [];
     debits bigint;
@@ -23,8 +25,9 @@ BEGIN
         SELECT j FROM engine.judge(p_requests, p_decided_at, p_posting_date) AS j
     );
     claims := engine.claims(judgements, p_lines);
-    SELECT a.o_taken, a.o_rulings INTO taken, rulings FROM engine.allot(claims) AS a;
-    parts := array(SELECT p FROM engine.parts(claims, taken, rulings) AS p);
+    SELECT a.o_taken, a.o_unmet, a.o_rulings INTO taken, unmet, rulings
+    FROM engine.allot(claims) AS a;
+    parts := array(SELECT p FROM engine.parts(claims, taken, unmet, rulings) AS p);
 
     WITH debit AS MATERIALIZED (
         SELECT r.bucket, p.allowance_id, p.period_start, sum(p.debited) AS used, p.granted
@@ -58,10 +61,21 @@ BEGIN
         ) AS t
         GROUP BY t.ordinal
     ), balance AS (
-        SELECT p.ordinal, array_agg(ROW(
-            p.item_class, p.unit_okei, p.scale, p.granted, p.remaining, p.percent, p.period_end
-        )::engine.balance ORDER BY p.line_no, p.part) AS balances
-        FROM unnest(parts) AS p WHERE p.debited > 0 GROUP BY p.ordinal
+        -- of an allowance that several lines drew on, what the last of them left
+        SELECT l.ordinal, array_agg(ROW(
+            l.item_class, l.unit_okei, l.scale, l.granted, l.remaining, l.percent, l.period_end
+        )::engine.balance ORDER BY l.line_no, l.part) AS balances
+        FROM (
+            SELECT DISTINCT ON (p.ordinal, p.allowance_id) p.*
+            FROM unnest(parts) AS p WHERE p.debited > 0
+            ORDER BY p.ordinal, p.allowance_id, p.line_no DESC, p.part DESC
+        ) AS l
+        GROUP BY l.ordinal
+    ), placed AS (
+        SELECT
+            g.ordinal, g.outcome, g.claim_no, g AS ruling,
+            p_place + row_number() OVER (ORDER BY g.ordinal) - 1 AS place
+        FROM unnest(rulings) AS g
     ), written AS (
         INSERT INTO journal.event (
             bucket, business_date, terminal_id, stan, message_class, assigned, lane, block,
@@ -71,15 +85,15 @@ BEGIN
         )
         SELECT
             r.bucket, r.business_date, r.terminal_id, r.stan, r.message_class, r.assigned,
-            p_lane, p_block, row_number() OVER (ORDER BY g.ordinal) - 1, r.kind, r.advice,
+            p_lane, p_block, g.place, r.kind, r.advice,
             r.evidence, r.card_id, r.holder_id, r.service, r.service_version, r.signed_at,
             j.local_date, p_posting_date, p_decided_at, r.request_digest, r.request, r.signature,
             g.outcome,
             CASE WHEN g.outcome > 700
-                THEN engine.approval_code(p_lane, p_block, g.ordinal) ELSE '' END,
+                THEN engine.approval_code(p_lane, p_block, g.place::integer) ELSE '' END,
             t.covered, t.paid,
-            CASE WHEN g.outcome <> 703 THEN engine.facts(g, claims[g.claim_no], j) END
-        FROM unnest(rulings) AS g
+            CASE WHEN g.outcome <> 703 THEN engine.facts(g.ruling, claims[g.claim_no], j) END
+        FROM placed AS g
         INNER JOIN unnest(p_requests) AS r ON g.ordinal = r.ordinal
         INNER JOIN unnest(judgements) AS j ON g.ordinal = j.ordinal
         LEFT JOIN total AS t ON g.ordinal = t.ordinal

@@ -24,7 +24,12 @@ BEGIN
         AND e.terminal_id = p_request.parent_terminal_id
         AND e.stan = p_request.parent_stan
         AND e.message_class = p_request.parent_message_class
-    ORDER BY e.card_id = p_request.card_id DESC, e.assigned DESC LIMIT 1;
+    -- Of several under one key (an advice's key was taken) the card's own, given rather than
+    -- declined, the latest.
+    ORDER BY
+        (e.card_id, e.holder_id) = (p_request.card_id, p_request.holder_id) DESC,
+        e.covered_kopecks IS NOT NULL DESC, e.assigned DESC
+    LIMIT 1;
     SELECT v.* INTO taken_back FROM journal.reversal AS v
     WHERE v.business_date = p_request.parent_business_date
         AND v.terminal_id = p_request.parent_terminal_id
@@ -56,9 +61,7 @@ BEGIN
     END IF;
     local_day := coalesce(original.local_date, local_day);
 
-    IF covered IS NOT NULL THEN
-        PERFORM engine.return_debits(original);
-    END IF;
+    -- The claim comes before the debits return: of two reversals at once one waits here.
     IF covered IS NOT NULL OR written = 2 THEN
         INSERT INTO journal.reversal (
             business_date, terminal_id, stan, message_class, reversal_business_date, reversal_stan
@@ -66,6 +69,9 @@ BEGIN
             p_request.parent_business_date, p_request.parent_terminal_id, p_request.parent_stan,
             p_request.parent_message_class, p_request.business_date, p_request.stan
         );
+    END IF;
+    IF covered IS NOT NULL THEN
+        PERFORM engine.return_debits(original);
     END IF;
 
     INSERT INTO journal.event (
