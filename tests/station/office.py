@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from card_personalization.chip.chaining import open_channel
 from card_personalization.chip.errors import CardFault, TransportError
@@ -102,7 +103,9 @@ def served_centre(database: Database, hsm: HsmClient) -> Iterator[ServedCentre]:
     thread.start()
     try:
         assert ready.wait(30)
-        yield ServedCentre(database, started[0], token, hsm)
+        # The centre shares the process here: its log must not mix with a command's output.
+        with capture_logs():
+            yield ServedCentre(database, started[0], token, hsm)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(30)
