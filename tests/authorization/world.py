@@ -328,6 +328,17 @@ class Centre:
         return [cast(tuple[int, int, int, int, int], tuple(row)) for row in rows]
 
 
+@contextlib.asynccontextmanager
+async def undone(world: asyncpg.Connection) -> AsyncIterator[Centre]:
+    """Give a new worker whose work is taken back at the end of the block."""
+    transaction = world.transaction()
+    await transaction.start()
+    try:
+        yield Centre(world, role=Role.PROCESSING)
+    finally:
+        await transaction.rollback()
+
+
 def amounts(ruling: Ruling) -> list[tuple[int, int]]:
     """Return covered and paid kopecks of each line; empty when nothing was given."""
     if ruling.decision is None:
