@@ -13,134 +13,23 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from processing.wire.iso8583.mac import Mac
 from processing.wire.outcome import TEXTS, Outcome
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.transaction import Request
+from scripts.demo_ending import tell_how_to_go_on, write_settings
 from scripts.demo_proxy import FailingLine
+from scripts.demo_screen import Screen, rows_of
 from scripts.demo_stage import Stage, StageError, default_home
+from scripts.demo_story import CAST, MEDICINE, SCENES, SOKOLOVA_HOLDER, TERMINALS, Person, Scene
 from scripts.demo_wire import Wire
-
-Language = Literal["ru", "en"]
-
-TERMINALS: Final = ("AP000001", "AP000002", "AP000003", "CL000001", "UT000001", "SC000001")
-SOKOLOVA_HOLDER: Final = bytes.fromhex("019b76daa80070008000000000000001")
-
-
-class Person(NamedTuple):
-    """Somebody of the region's cast (processing/region/cast.toml) who gets a card."""
-
-    card: str
-    snils: str
-    ru: str
-    en: str
-
-
-CAST: Final = {
-    "maria": Person("card-0001", "99999999093", "Мария Соколова, 75 лет", "Maria Sokolova, 75"),
-    "irina": Person("card-0002", "99999999194", "Ирина Кузнецова", "Irina Kuznetsova"),
-    "viktor": Person("card-0003", "99999999699", "Виктор Орлов", "Viktor Orlov"),
-    "tatiana": Person("card-0004", "99999999700", "Татьяна Лебедева", "Tatiana Lebedeva"),
-    "nina": Person("card-0005", "99999999800", "Нина Громова", "Nina Gromova"),
-}
-
-
-class Scene(NamedTuple):
-    """One command at one terminal with one card, and the outcome it must have."""
-
-    who: str
-    terminal: str
-    words: tuple[str, ...]
-    outcome: Outcome
-    ru: str
-    en: str
-    pin: str = ""
-
-
-MEDICINE: Final = ("sell", "MEDICINE")
-SCENES: Final = (
-    Scene(
-        "maria",
-        "AP000001",
-        (*MEDICINE, "ENALAPRIL-10-20=2@145.50"),
-        Outcome.APPROVED,
-        "две упаковки эналаприла бесплатно",
-        "two packs of enalapril, free",
-    ),
-    Scene(
-        "maria",
-        "AP000001",
-        (*MEDICINE, "METFORMIN-850-60=1@289.90"),
-        Outcome.APPROVED,
-        "метформин за полцены, но не выше предельной",
-        "metformin at half price up to the cap",
-    ),
-    Scene(
-        "maria",
-        "AP000001",
-        (*MEDICINE, "ENALAPRIL-10-20=2@145.50"),
-        Outcome.ALLOWANCE_EXHAUSTED,
-        "ещё две упаковки, а по рецепту осталась одна",
-        "two more packs, but the prescription has one left",
-    ),
-    Scene(
-        "irina",
-        "AP000001",
-        (*MEDICINE, "CETIRIZINE-DROPS-10=1@224.80"),
-        Outcome.APPROVED,
-        "лекарство ребёнку по карте матери",
-        "the child's medicine on the mother's card",
-    ),
-    Scene(
-        "viktor",
-        "AP000001",
-        (*MEDICINE, "ENALAPRIL-10-20=1@145.50"),
-        Outcome.NO_ENTITLEMENT,
-        "рецепта нет",
-        "no prescription",
-    ),
-    Scene(
-        "viktor",
-        "CL000001",
-        ("visit", "B01.047.001"),
-        Outcome.APPROVED,
-        "приём терапевта по ОМС",
-        "a clinic visit under health insurance",
-    ),
-    Scene(
-        "irina",
-        "UT000001",
-        ("utility", "WATER.COLD=12.5@54.87", "POWER=420@5.12"),
-        Outcome.APPROVED_PARTLY,
-        "вода и свет за полцены, сверх нормы полностью",
-        "water and power at half price within the norm",
-    ),
-    Scene(
-        "tatiana",
-        "SC000001",
-        ("sell", "CERTIFICATE", "CARE.HOUR=3@420.00", "--evidence", "tap"),
-        Outcome.EVIDENCE_WEAK,
-        "сертификат требует ПИН-кода",
-        "a certificate needs the PIN",
-    ),
-    Scene(
-        "tatiana",
-        "SC000001",
-        ("sell", "CERTIFICATE", "CARE.HOUR=3@420.00"),
-        Outcome.APPROVED,
-        "три часа ухода на дому по сертификату",
-        "three hours of home care on a certificate",
-        pin="right",
-    ),
-)
 
 
 class Hostile(NamedTuple):
@@ -164,24 +53,12 @@ class Told(NamedTuple):
 class Demo:
     """The story; `tell` it on a stage."""
 
-    def __init__(self, stage: Stage, citizens: int) -> None:
+    def __init__(self, stage: Stage, screen: Screen, citizens: int) -> None:
         self._stage = stage
         self._citizens = citizens
-        self._console = stage.console
-        self._lang: Language = "ru" if stage.language == "ru" else "en"
+        self._screen = screen
         self._told: list[Told] = []
         self._parameters = {name: Path(f"{name}.json") for name in TERMINALS}
-        self._step = 0
-
-    def say(self, ru: str, en: str) -> None:
-        """Begin a new part of the story."""
-        self._step += 1
-        self._console.rule(f"[bold]{self._step}. {ru if self._lang == 'ru' else en}", align="left")
-
-    def show(self, words: tuple[str, ...], printed: str) -> None:
-        """Show a command and what it printed."""
-        self._console.print(Text(f"$ spk {' '.join(words)}", style="bold cyan"))
-        self._console.print(Text(printed.rstrip()))
 
     def tell(self) -> None:
         """Tell all of it."""
@@ -196,45 +73,76 @@ class Demo:
 
     def _run(self, *words: str | Path, expect: tuple[int, ...] = (0,)) -> str:
         printed = self._stage.spk(*words, expect=expect)
-        self.show(tuple(str(word) for word in words), printed)
+        self._screen.command(tuple(str(word) for word in words), printed)
         return printed
 
     def _open_centre(self) -> None:
-        stage = self._stage
-        self.say("Регион, ключи и центр", "A region, its keys and its centre")
-        stage.spk("db", "start")
-        stage.spk("db", "migrate")
-        self._run("region", "create", "--citizens", str(self._citizens), "--seed", "2026")
-        stage.spk("hsm", "init", "--region", "99")
-        stage.start("hsm", "hsm", "run")
-        stage.start_centre()
-        stage.spk("hsm", "export-public", "public")
-        station_token = stage.environment["SPK_STATION_TOKEN_FILE"]
-        stage.spk("cards", "add-station", "station-1", "--token-file", station_token)
-        for name in TERMINALS:
-            self._run("terminals", "enrol", name, "--out", self._parameters[name])
+        stage, screen = self._stage, self._screen
+        screen.part("Регион, ключи и центр", "A region, its keys and its centre")
+        with screen.slow_step("база данных и её схема", "the database and its schema"):
+            stage.spk("db", "start")
+            stage.spk("db", "migrate")
+        with screen.slow_step("жители и их права", "citizens and their rights"):
+            words = ("region", "create", "--citizens", str(self._citizens), "--seed", "2026")
+            rows = rows_of(stage.spk(*words))
+        screen.command(words)
+        self._tell_region(rows)
+        with screen.slow_step("служба ключей и центр", "the key service and the centre"):
+            stage.spk("hsm", "init", "--region", "99")
+            stage.start("hsm", "hsm", "run")
+            stage.start_centre()
+            stage.spk("hsm", "export-public", "public")
+        with screen.slow_step("терминалы получают ключи", "terminals get their keys"):
+            station_token = stage.environment["SPK_STATION_TOKEN_FILE"]
+            stage.spk("cards", "add-station", "station-1", "--token-file", station_token)
+            for name in TERMINALS:
+                stage.spk("terminals", "enrol", name, "--out", self._parameters[name])
+        for name in TERMINALS[:1]:
+            screen.command(("terminals", "enrol", name, "--out", str(self._parameters[name])))
+        others = ", ".join(TERMINALS[1:])
+        screen.note(screen.words(f"и так же {others}", f"and so for {others}"))
+        write_settings(stage)
+
+    def _tell_region(self, rows: dict[str, int]) -> None:
+        citizens, households = rows["register.citizen"], rows["register.household"]
+        prescriptions, terminals = rows["register.prescription"], rows["terminals.terminal"]
+        self._screen.note(
+            self._screen.words(
+                f"жителей {citizens}, семей {households}, рецептов {prescriptions}, "
+                f"терминалов {terminals}",
+                f"{citizens} citizens, {households} households, {prescriptions} prescriptions, "
+                f"{terminals} terminals",
+            )
+        )
 
     def _issue_cards(self) -> None:
-        stage = self._stage
-        self.say("Карты", "Cards")
+        stage, screen = self._stage, self._screen
+        screen.part("Карты", "Cards")
         over_pcsc = stage.open_readers(2)
+        if over_pcsc and stage.readers is not None:
+            names = ", ".join(stage.readers.names)
+            screen.note(screen.words(f"считыватели PC/SC: {names}", f"PC/SC readers: {names}"))
+        else:
+            screen.note(
+                screen.words(
+                    "PC/SC здесь нет: карты вызываются внутри программы",
+                    "no PC/SC here: the cards are called in process",
+                )
+            )
         stage.spk("card", "blank", "--drawer", stage.drawer, "--count", str(len(CAST)))
         for key, person in CAST.items():
+            screen.caption(screen.words(person.ru, person.en))
             with stage.card_at_reader(person.card) as where:
                 pin_file = f"{key}.pins"
                 words = ("--snils", person.snils, *where, "--pin-file", pin_file)
-                printed = stage.spk("card", "issue", *words, "--lang", self._lang)
-            self.show(("card", "issue", *words), printed.splitlines()[-1])
+                printed = stage.spk("card", "issue", *words, "--lang", screen.language)
+            screen.command(("card", "issue", *words), printed.splitlines()[-1])
             written = (stage.home / f"{key}.pins").read_text("utf-8").split()
             pin = next(word for word in written if len(word) == 6 and word.isdigit())
             (stage.home / self._pin_file(key)).write_text(pin)
-        if over_pcsc and stage.readers is not None:
-            self._console.print(f"PC/SC: [bold green]{', '.join(stage.readers.names)}[/]")
-        else:
-            self._console.print("[yellow]no PC/SC here: the cards are called in process[/]")
 
     def _serve(self) -> None:
-        self.say("День у терминалов", "A day at the terminals")
+        self._screen.part("День у терминалов", "A day at the terminals")
         self._run_scene_rights()
         for scene in SCENES:
             self._play(scene)
@@ -243,13 +151,19 @@ class Demo:
 
     def _run_scene_rights(self) -> None:
         person = CAST["maria"]
+        name = self._screen.words(person.ru, person.en)
+        self._screen.caption(
+            self._screen.words(f"{name}: что ей положено", f"{name}: what she is entitled to")
+        )
         with self._stage.card_at_reader(person.card) as where:
             self._run("terminal", "rights", "--params", self._parameters["AP000001"], *where)
 
     def _play(self, scene: Scene) -> str:
         person = CAST[scene.who]
+        words = self._screen.words
+        self._screen.caption(f"{words(person.ru, person.en)}: {words(scene.ru, scene.en)}")
         with self._stage.card_at_reader(person.card) as where:
-            words: tuple[str | Path, ...] = (
+            command: tuple[str | Path, ...] = (
                 "terminal",
                 *scene.words,
                 "--params",
@@ -257,14 +171,14 @@ class Demo:
                 *where,
             )
             if scene.pin:
-                words = (*words, "--pin-file", self._pin_file(scene.who))
-            printed = self._run(*words, expect=(0, 1))
+                command = (*command, "--pin-file", self._pin_file(scene.who))
+            printed = self._run(*command, expect=(0, 1))
         self._expect(scene.outcome, printed)
         self._record(person, scene.terminal, scene.ru, scene.en, scene.outcome)
         return printed
 
     def _expect(self, outcome: Outcome, printed: str) -> None:
-        text = TEXTS[outcome].ru if self._lang == "ru" else TEXTS[outcome].en
+        text = self._screen.words(TEXTS[outcome].ru, TEXTS[outcome].en)
         # A receipt breaks its lines, so blanks of any length count as one.
         if text.upper() not in " ".join(printed.upper().split()):
             raise StageError(
@@ -274,9 +188,10 @@ class Demo:
     def _record(
         self, person: Person | None, where: str, ru: str, en: str, outcome: Outcome
     ) -> None:
-        text = TEXTS[outcome].ru if self._lang == "ru" else TEXTS[outcome].en
-        who = "—" if person is None else (person.ru if self._lang == "ru" else person.en)
-        what = ru if self._lang == "ru" else en
+        words = self._screen.words
+        text = words(TEXTS[outcome].ru, TEXTS[outcome].en)
+        who = "—" if person is None else words(person.ru, person.en)
+        what = words(ru, en)
         good = outcome.approved or outcome is Outcome.RECORDED_IN_CONFLICT
         self._told.append(Told(who, where, what, f"{text} ({outcome.value})", good))
 
@@ -287,6 +202,7 @@ class Demo:
     def _wrong_pin(self) -> None:
         person = CAST["tatiana"]
         wrong = "wrong.pin"
+        self._screen.caption(self._screen.words("неверный ПИН-код", "a wrong PIN"))
         (self._stage.home / wrong).write_text("000000\n")
         with self._stage.card_at_reader(person.card) as where:
             self._run(
@@ -296,7 +212,12 @@ class Demo:
             )
 
     def _blocked_card(self) -> None:
-        self._run("card", "block", self._guid("nina"))
+        self._screen.caption(
+            self._screen.words(
+                "Нина Громова сообщает, что потеряла карту", "Nina Gromova says her card is lost"
+            )
+        )
+        self._run("card", "block", self._guid("nina"), "--lang", self._screen.language)
         self._play(
             Scene(
                 "nina",
@@ -309,7 +230,7 @@ class Demo:
         )
 
     def _take_back(self) -> None:
-        self.say("Отмена", "A reversal")
+        self._screen.part("Отмена", "A reversal")
         first = self._receipts("AP000001")[0]
         self._run(
             *("terminal", "reverse", first.stem, "--params", self._parameters["AP000001"]),
@@ -322,7 +243,7 @@ class Demo:
     def _over_failing_line(
         self, terminal: str, fault: Callable[[], None], scene: Scene, ru: str, en: str
     ) -> None:
-        """Sell over a line that loses the first answer; the terminal asks again and is told."""
+        """Sell over a line that loses the sale's answer; the terminal asks again and is told."""
         line = FailingLine(self._stage.iso_port, fault)
         parameters = self._parameters[terminal]
         self._stage.spk(
@@ -333,12 +254,33 @@ class Demo:
         line.close()
         if line.lost != 1:
             raise StageError("the line did not lose an answer, so nothing was shown")
+        self._tell_both_answers(terminal)
+        self._stage.spk("terminals", "enrol", terminal, "--out", parameters, "--replace")
         person, where, what, outcome, good = self._told.pop()
-        what = f"{what}; {ru if self._lang == 'ru' else en}"
-        self._told.append(Told(person, where, what, outcome, good))
+        self._told.append(
+            Told(person, where, f"{what}; {self._screen.words(ru, en)}", outcome, good)
+        )
+
+    def _tell_both_answers(self, terminal: str) -> None:
+        """Show from the centre's log that one sale was asked for twice and answered alike."""
+        sales = [
+            entry
+            for entry in self._stage.log_entries("centre")
+            if (entry.get("terminal"), entry.get("kind")) == (terminal, "SALE")
+        ]
+        told = [(entry["stan"], entry["outcome"], entry["repeat"]) for entry in sales]
+        if len(told) != 2 or told[0][:2] != told[1][:2] or not told[1][2]:
+            raise StageError(f"the centre did not answer one sale twice alike: {told}")
+        stan, outcome, _ = told[0]
+        self._screen.note(
+            self._screen.words(
+                f"журнал центра: операция {stan} — {outcome}; повтор {stan} — {outcome}",
+                f"the centre's log: sale {stan}: {outcome}; sale {stan} repeated: {outcome}",
+            )
+        )
 
     def _lose_an_answer(self) -> None:
-        self.say("Потерянный ответ", "A lost answer")
+        self._screen.part("Потерянный ответ", "A lost answer")
         self._over_failing_line(
             "AP000002",
             lambda: None,
@@ -355,7 +297,7 @@ class Demo:
         )
 
     def _kill_the_centre(self) -> None:
-        self.say("Убитый центр", "A killed centre")
+        self._screen.part("Убитый центр", "A killed centre")
 
         def fault() -> None:
             self._stage.kill("centre")
@@ -377,7 +319,7 @@ class Demo:
         )
 
     def _refuse_the_hostile(self) -> None:
-        self.say("Чужие и сломанные терминалы", "Hostile and broken terminals")
+        self._screen.part("Чужие и сломанные терминалы", "Hostile and broken terminals")
         parameters = self._parameters_of("AP000001")
         wire = Wire(parameters)
         card = UUID(self._guid("maria")).bytes
@@ -425,7 +367,7 @@ class Demo:
             raise StageError(f"{case.en}: expected {expected.name}, got {got.name}")
         self._record(None, terminal, case.ru, case.en, got)
         row = self._told[-1]
-        self._console.print(f"  {row.what} → {row.outcome}", highlight=False)
+        self._screen.console.print(f"  {row.what} → {row.outcome}", highlight=False)
 
     def _parameters_of(self, terminal: str) -> ParameterFile:
         return ParameterFile.decode((self._stage.home / self._parameters[terminal]).read_bytes())
@@ -437,18 +379,29 @@ class Demo:
         return next(word for word in shown.split() if len(word) == 36 and word.count("-") == 4)
 
     def _close_the_day(self) -> None:
-        stage = self._stage
-        self.say("Конец дня", "The end of the day")
+        stage, screen = self._stage, self._screen
+        screen.part("Конец дня", "The end of the day")
         days = set()
         for name in TERMINALS:
-            self._run("terminal", "totals", "--params", self._parameters[name])
+            words = ("terminal", "totals", "--params", str(self._parameters[name]))
+            printed = stage.spk(*words)
+            # One table shows what is compared; of the others the verdict is enough.
+            shown = printed if name == TERMINALS[0] else printed.rstrip().splitlines()[-1]
+            screen.command(words, shown)
             days |= {file.name[:8] for file in self._receipts(name)}
         day = max(days)
         day = f"{day[:4]}-{day[4:6]}-{day[6:]}"
-        self._run("export", "day", day, "--out", "day.csv")
+        screen.caption(screen.words("выгрузка для бухгалтерии", "the export for finance"))
+        self._run("export", "day", day, "--out", "day.csv", "--lang", screen.language)
+        screen.caption(
+            screen.words(
+                "квитанцию проверяет кто угодно: нужен только открытый ключ центра",
+                "anybody verifies a receipt with nothing but the centre's public key",
+            )
+        )
         some = self._receipts("AP000001")[0].relative_to(stage.home)
         key = Path("public") / "receipt-public-key.pem"
-        self._run("receipt", "verify", some, "--key", key, "--lang", self._lang)
+        self._run("receipt", "verify", some, "--key", key, "--lang", screen.language)
 
     def _receipts(self, terminal: str) -> list[Path]:
         """Return a terminal's receipt files, the oldest first."""
@@ -457,7 +410,7 @@ class Demo:
 
     def closing_table(self) -> Table:
         """Return what happened, a row per deed."""
-        ru = self._lang == "ru"
+        ru = self._screen.language == "ru"
         table = Table(
             *(("кто", "где", "что", "результат") if ru else ("who", "where", "what", "outcome")),
             title="Что произошло" if ru else "What happened",
@@ -480,13 +433,15 @@ def main() -> int:
     started = time.monotonic()
     try:
         with Stage(options.home.absolute(), options.lang, console) as stage:
-            demo = Demo(stage, options.citizens)
+            screen = Screen(console, options.lang)
+            demo = Demo(stage, screen, options.citizens)
             demo.tell()
-            console.print(demo.closing_table())
     except StageError as error:
         console.print(f"[bold red]✗[/] {error}", highlight=False)
         return 1
-    console.print(f"{time.monotonic() - started:.0f} s. {options.home}")
+    console.print()
+    console.print(demo.closing_table())
+    tell_how_to_go_on(screen, options.home.absolute(), time.monotonic() - started)
     return 0
 
 

@@ -6,14 +6,18 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from typing import Final
+
+SALE_ANSWER: Final = b"0210"
+LENGTH_BYTES: Final = 2
 
 
 class FailingLine:
     """A TCP relay on a port of its own.
 
-    `before_answer` is called once, with the first answer in hand: the centre has decided by then,
-    and the terminal does not know it yet. The answer is dropped and the connection cut. Afterwards
-    the line is sound.
+    `before_answer` is called once, with the first answer to a sale in hand: the centre has decided
+    by then, and the terminal does not know it yet. The answer is dropped and the connection cut.
+    Afterwards the line is sound.
     """
 
     def __init__(self, centre_port: int, before_answer: Callable[[], None]) -> None:
@@ -26,6 +30,8 @@ class FailingLine:
 
     def close(self) -> None:
         """Take no more connections."""
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
 
     def _serve(self) -> None:
@@ -43,10 +49,12 @@ class FailingLine:
             centre.settimeout(None)
             threading.Thread(target=_copy, args=(terminal, centre), daemon=True).start()
             while answer := centre.recv(4096):
-                if self._before_answer is not None:
+                if self._before_answer is not None and answer[LENGTH_BYTES:][:4] == SALE_ANSWER:
                     act, self._before_answer = self._before_answer, None
                     self.lost += 1
                     act()
+                    # Closing alone would wait for the thread that still reads this socket.
+                    terminal.shutdown(socket.SHUT_RDWR)
                     return
                 terminal.sendall(answer)
 

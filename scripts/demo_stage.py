@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import msgspec
 from rich.console import Console
 
 from card_personalization.chip.softcard.drawer import Drawer
@@ -69,6 +70,7 @@ class Stage:
         self._ends.close()
         for name in reversed(list(self._running)):
             self.end(name)
+        self._stop_database()
 
     @property
     def iso_port(self) -> int:
@@ -163,17 +165,28 @@ class Stage:
         finally:
             self.readers.remove(reader)
 
+    def log_entries(self, name: str) -> list[dict[str, object]]:
+        """Return what a program that `start` started has logged; other lines are passed over."""
+        entries = []
+        for line in (self.home / f"{name}.log").read_bytes().splitlines():
+            with contextlib.suppress(msgspec.DecodeError):
+                entries.append(msgspec.json.decode(line, type=dict[str, object]))
+        return entries
+
+    def _stop_database(self) -> None:
+        subprocess.run(
+            [spk_program(), "db", "stop"],
+            env={**os.environ, "SPK_HOME": str(self.home)},
+            capture_output=True,
+            check=False,
+        )
+
     def _make_home(self) -> None:
         """Make the folder anew; a folder that this demonstration did not make is left alone."""
         if self.home.exists() and any(self.home.iterdir()):
             if not (self.home / MARK).exists():
                 raise StageError(f"{self.home} holds other things; name another with --home")
-            subprocess.run(
-                [spk_program(), "db", "stop"],
-                env={**os.environ, "SPK_HOME": str(self.home)},
-                capture_output=True,
-                check=False,
-            )
+            self._stop_database()
             shutil.rmtree(self.home)
         self.home.mkdir(parents=True, exist_ok=True)
         # The database server runs as another user when this is root, and must get through.
