@@ -257,6 +257,15 @@ async def test_of_one_priority_what_ends_first_is_used_first(
     assert [await centre.used(one) for one in (first, early, late)] == [1, 2, 1]
 
 
+async def test_used_up_allowances_do_not_hide_the_one_that_is_left(
+    world: asyncpg.Connection, centre: Centre
+) -> None:
+    for number in range(40):
+        await grant(world, "PILL", 1, priority=number)
+    rulings = [await centre.decide_one(sale(stan, pills(10, 100))) for stan in range(1, 6)]
+    assert [ruling.outcome for ruling in rulings] == [703, 703, 703, 703, 602]
+
+
 async def test_a_balance_tells_what_the_last_line_left(
     world: asyncpg.Connection, centre: Centre
 ) -> None:

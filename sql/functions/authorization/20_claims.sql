@@ -74,8 +74,8 @@ LANGUAGE sql STABLE AS $$
             WHERE w.bucket = j.bucket AND w.holder_id = j.holder_id
                 AND w.item_class = i.item_class
                 AND j.local_date BETWEEN w.valid_from AND w.valid_to
-            ORDER BY w.priority, w.valid_to, w.allowance_id
-            -- a named limit: one line draws on at most so many allowances
+            -- a named limit: one line draws on at most so many allowances, those used up last
+            ORDER BY w.granted <= coalesce(n.used, 0), w.priority, w.valid_to, w.allowance_id
             LIMIT 16
         ) AS a ON j.refusal IS NULL
         WINDOW in_order AS (
