@@ -226,4 +226,4 @@ def test_plans_from_the_network_are_bounded() -> None:
     for number in range(3 * codec.PLANS_MAX):
         with pytest.raises(WireError, match="expected"):
             decode(b"0200%016X" % (1 << 56 | number), Profile.BINARY)
-    assert codec._plan.cache_info().currsize <= codec.PLANS_MAX
+    assert codec._layout.cache_info().currsize <= codec.PLANS_MAX

@@ -1,18 +1,22 @@
 """Bytes to fields and back, by the table in spec.py alone.
 
-A bitmap says which fields follow, so the steps to read them are worked out once per bitmap:
-neighbours of fixed length and one character set become one `struct` and one check. Bitmaps come
-from the network, therefore the store of such plans is bounded.
+A bitmap says which fields follow, so what it takes to read or write them is worked out once per
+bitmap: `layout.py` reads a sound message in a few steps. What it does not accept is read again
+here, field by field, which names the error. Bitmaps come from the network, therefore the stores of
+layouts and of writing plans are bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
-from struct import Struct
-from typing import Final, Protocol
+from operator import itemgetter
+from typing import Final
+
+import msgspec
 
 from processing.wire.iso8583.errors import Decoded, WireError, shown
+from processing.wire.iso8583.layout import Layout
 from processing.wire.iso8583.spec import (
     FIELD_MAX,
     FIELDS,
@@ -24,10 +28,11 @@ from processing.wire.iso8583.spec import (
 )
 
 PLANS_MAX: Final = 256
-"""Most bitmaps whose reading plan is kept; honest ports use about thirty."""
+"""Most bitmaps whose layout is kept, and most whose writing plan is; honest ports use thirty."""
 
 _MTI_END: Final = 4
 _BITMAP: Final = 16
+_HEAD_END: Final = _MTI_END + _BITMAP
 _SECONDARY_FOLLOWS: Final = frozenset(bytes((digit,)) for digit in b"89ABCDEF")
 
 
@@ -37,15 +42,26 @@ def decode(frame: bytes, profile: Profile) -> Decoded:
     Reads nothing past the end and accepts nothing after the last field. Raises `WireError`, whose
     `decoded` holds the fields before the bad one.
     """
+    try:
+        fields = _layout(_bitmaps_in(frame), profile is Profile.HEX).read(frame)
+    except WireError:
+        fields = None
+    if fields is None:
+        return decode_carefully(frame, profile)
+    return Decoded(frame[:_MTI_END].decode("ascii"), fields)
+
+
+def decode_carefully(frame: bytes, profile: Profile) -> Decoded:
+    """Do what `decode` does, field by field; this is the form that names every error."""
     mti = frame[:_MTI_END]
     if len(mti) != _MTI_END or not mti.isdigit():
         raise WireError("MTI", 0, "four digits 0-9", shown(mti))
     decoded = Decoded(mti.decode("ascii"), {})
     try:
-        bitmaps = 2 if frame[_MTI_END : _MTI_END + 1] in _SECONDARY_FOLLOWS else 1
-        offset = _MTI_END + _BITMAP * bitmaps
-        for step in _plan(frame[_MTI_END:offset], bitmaps, profile):
-            offset = step.read(frame, offset, decoded.fields)
+        bitmaps = _bitmaps_in(frame)
+        offset = _MTI_END + len(bitmaps)
+        for number in numbers_in(bitmaps):
+            offset = _read(number, frame, offset, profile, decoded.fields)
         if offset != len(frame):
             raise WireError("frame", offset, "the end of the message", shown(frame[offset:]))
     except WireError as error:
@@ -54,13 +70,35 @@ def decode(frame: bytes, profile: Profile) -> Decoded:
     return decoded
 
 
-def encode(mti: str, fields: Mapping[int, bytes], profile: Profile) -> bytes:
-    """Return the message; raises `WireError` for a value that its field cannot hold."""
-    if len(mti) != _MTI_END or not mti.encode("ascii", "replace").isdigit():
+class Echo(msgspec.Struct, frozen=True):
+    """Fields that a message repeats from one that `decode` read on a port of the same profile.
+
+    `numbers` are rising and all in `fields`. What was read is sound, so it is not checked again.
+    """
+
+    numbers: tuple[int, ...] = ()
+    fields: Mapping[int, bytes] = {}
+
+
+NO_ECHO: Final = Echo()
+
+
+def encode(mti: str, fields: Mapping[int, bytes], profile: Profile, echo: Echo = NO_ECHO) -> bytes:
+    """Return the message; raises `WireError` for a value that its field cannot hold.
+
+    `fields` win over `echo` where both have a field.
+    """
+    raw_mti = mti.encode("ascii", "replace")
+    if len(raw_mti) != _MTI_END or not raw_mti.isdigit():
         raise WireError("MTI", 0, "four digits 0-9", repr(mti))
-    numbers = tuple(sorted(fields))
-    written = (_written(number, fields[number], profile) for number in numbers)
-    return b"".join((mti.encode("ascii"), _bitmap_of(numbers), *written))
+    hexed = profile is Profile.HEX
+    plan = _writing(echo.numbers, tuple(fields), hexed)
+    values = dict(echo.fields)
+    for number in plan.rewritten:
+        values[number] = _written(number, values[number], hexed)
+    for number, value in fields.items():
+        values[number] = _written(number, value, hexed)
+    return b"".join((raw_mti, plan.bitmap, *plan.pick(values)))
 
 
 def offset_of(number: int, decoded: Decoded, profile: Profile) -> int:
@@ -69,187 +107,164 @@ def offset_of(number: int, decoded: Decoded, profile: Profile) -> int:
     Counted from the fields themselves, since only an error needs it; points at the value, behind
     the length prefix.
     """
+    hexed = profile is Profile.HEX
     offset = _MTI_END + _BITMAP * (2 if max(decoded.fields, default=0) > FIELD_MAX // 2 else 1)
     for other, value in decoded.fields.items():
         if other < number:
-            offset += len(_written(other, value, profile))
+            offset += len(_written(other, value, hexed))
     return offset + FIELDS[number].length
 
 
-class _Step(Protocol):
-    """Reads one or more fields from `offset` and returns where the next one begins."""
-
-    def read(self, frame: bytes, offset: int, fields: dict[int, bytes]) -> int: ...
-
-
-class _Run:
-    """Neighbouring text fields of fixed length and one character set."""
-
-    def __init__(self, numbers: list[int], charset: Charset) -> None:
-        self._numbers = numbers
-        self._struct = Struct("".join(f"{FIELDS[number].maximum}s" for number in numbers))
-        self._holds = charset.holds
-
-    def read(self, frame: bytes, offset: int, fields: dict[int, bytes]) -> int:
-        end = offset + self._struct.size
-        run = frame[offset:end]
-        if len(run) != self._struct.size or not self._holds(run):
-            return self._read_singly(frame, offset, fields)
-        fields.update(zip(self._numbers, self._struct.unpack(run), strict=True))
-        return end
-
-    def _read_singly(self, frame: bytes, offset: int, fields: dict[int, bytes]) -> int:
-        """Read field by field, which raises at the one that made the run unsound."""
-        for number in self._numbers:
-            size = FIELDS[number].maximum
-            fields[number] = _sound(number, FIELDS[number], offset, frame[offset : offset + size])
-            offset += size
-        return offset
-
-
-class _Single:
-    """One field with a length prefix, or binary, or signed."""
-
-    def __init__(self, number: int, profile: Profile) -> None:
-        self._number = number
-        self._spec = FIELDS[number]
-        self._maximum = self._spec.wire_maximum(profile)
-        self._hexed = self._spec.charset is Charset.BINARY and profile is Profile.HEX
-        self._holds = self._spec.charset.holds
-
-    def read(self, frame: bytes, offset: int, fields: dict[int, bytes]) -> int:
-        size = self._maximum
-        if digits := int(self._spec.length):
-            size = self._size(frame[offset : offset + digits], offset)
-            offset += digits
-        end = offset + size
-        value = frame[offset:end]
-        if len(value) != size:
-            raise WireError(
-                str(self._number), offset, f"{size} bytes", f"{len(value)}: the message ends"
-            )
-        if self._hexed:
-            value = self._from_hex(value, offset)
-        elif not self._holds(value):
-            raise _unfit(self._number, self._spec, offset, value)
-        fields[self._number] = value
-        return end
-
-    def _size(self, prefix: bytes, offset: int) -> int:
-        digits = int(self._spec.length)
-        if len(prefix) != digits or not prefix.isdigit():
-            raise WireError(
-                str(self._number), offset, f"a length of {digits} digits", shown(prefix)
-            )
-        size = int(prefix)
-        if size > self._maximum:
-            raise WireError(
-                str(self._number), offset, f"a length of at most {self._maximum}", str(size)
-            )
-        return size
-
-    def _from_hex(self, value: bytes, offset: int) -> bytes:
-        if len(value) % 2 or value.translate(None, HEX_DIGITS):
-            raise WireError(
-                str(self._number),
-                offset,
-                "an even number of hex characters 0-9 A-F",
-                shown(value.translate(None, HEX_DIGITS) or value),
-            )
-        return bytes.fromhex(value.decode("ascii"))
-
-
-@lru_cache(maxsize=PLANS_MAX)
-def _plan(bitmap: bytes, bitmaps: int, profile: Profile) -> tuple[_Step, ...]:
-    """Return the steps that read the fields of one or two bitmaps."""
-    for start in range(0, _BITMAP * bitmaps, _BITMAP):
-        part = bitmap[start : start + _BITMAP]
+def numbers_in(bitmaps: bytes) -> list[int]:
+    """Return the fields that one or two bitmaps announce, rising; raises `WireError`."""
+    for start in range(0, max(len(bitmaps), 1), _BITMAP):
+        part = bitmaps[start : start + _BITMAP]
         if len(part) != _BITMAP or part.translate(None, HEX_DIGITS):
             expected = "a bitmap of 16 hex characters 0-9 A-F"
             raise WireError("bitmap", _MTI_END + start, expected, shown(part))
-    bits = int(bitmap, 16)
-    width = 4 * len(bitmap)
+    bits = int(bitmaps, 16)
+    width = 4 * len(bitmaps)
     numbers = [n for n in range(2, width + 1) if bits >> (width - n) & 1]
     if 65 in numbers:
-        raise WireError("bitmap", _MTI_END + _BITMAP, "no third bitmap", "the bit of field 65")
-    if bitmaps > 1 and max(numbers, default=0) <= FIELD_MAX // 2:
-        expected = "a secondary bitmap with a bit set"
-        raise WireError("bitmap", _MTI_END + _BITMAP, expected, "none set")
-    steps: list[_Step] = []
-    run: list[int] = []
-    for number in numbers:
-        if run and not _joins(run[-1], number):
-            steps.append(_Run(run, FIELDS[run[0]].charset))
-            run = []
-        if _runs(number):
-            run.append(number)
-        else:
-            steps.append(_Single(number, profile))
-    if run:
-        steps.append(_Run(run, FIELDS[run[0]].charset))
-    return tuple(steps)
+        raise WireError("bitmap", _HEAD_END, "no third bitmap", "the bit of field 65")
+    if width > FIELD_MAX // 2 and max(numbers, default=0) <= FIELD_MAX // 2:
+        raise WireError("bitmap", _HEAD_END, "a secondary bitmap with a bit set", "none set")
+    return numbers
 
 
-def _runs(number: int) -> bool:
-    """Whether the field may be part of a run: of fixed length, and each byte judged alone."""
-    spec = FIELDS[number]
-    return spec.length is Length.FIXED and spec.charset not in (Charset.BINARY, Charset.SIGNED)
-
-
-def _joins(number: int, following: int) -> bool:
-    return _runs(following) and FIELDS[number].charset is FIELDS[following].charset
+def _bitmaps_in(frame: bytes) -> bytes:
+    """Return the bitmap of a message, or both; shorter where the message ends."""
+    secondary = frame[_MTI_END : _MTI_END + 1] in _SECONDARY_FOLLOWS
+    bitmaps = frame[_MTI_END : _HEAD_END + _BITMAP if secondary else _HEAD_END]
+    if secondary and len(bitmaps) == _BITMAP:
+        raise WireError("bitmap", _HEAD_END, "a bitmap of 16 hex characters 0-9 A-F", shown(b""))
+    return bitmaps
 
 
 @lru_cache(maxsize=PLANS_MAX)
-def _bitmap_of(numbers: tuple[int, ...]) -> bytes:
-    """Return the bitmap or bitmaps that announce these fields."""
+def _layout(bitmaps: bytes, hexed: bool) -> Layout:
+    """Return how to read the fields of one or two bitmaps; raises `WireError`."""
+    numbers = numbers_in(bitmaps)
+    return Layout(_MTI_END + len(bitmaps), numbers, Profile.HEX if hexed else Profile.BINARY)
+
+
+def _read(
+    number: int, frame: bytes, offset: int, profile: Profile, fields: dict[int, bytes]
+) -> int:
+    """Read one field from `offset` and return where the next one begins; raises `WireError`."""
+    spec = FIELDS[number]
+    size = spec.wire_maximum(profile)
+    if digits := int(spec.length):
+        size = _size(number, frame[offset : offset + digits], offset, size)
+        offset += digits
+    end = offset + size
+    value = frame[offset:end]
+    if len(value) != size:
+        found = f"{len(value)}: the message ends"
+        raise WireError(str(number), offset, f"{size} bytes", found)
+    if spec.charset is Charset.BINARY and profile is Profile.HEX:
+        value = _from_hex(number, value, offset)
+    elif not spec.charset.holds(value):
+        raise _unfit(number, spec, offset, value)
+    fields[number] = value
+    return end
+
+
+def _size(number: int, prefix: bytes, offset: int, maximum: int) -> int:
+    """Return the length in a prefix."""
+    digits = int(FIELDS[number].length)
+    if len(prefix) != digits or not prefix.isdigit():
+        raise WireError(str(number), offset, f"a length of {digits} digits", shown(prefix))
+    size = int(prefix)
+    if size > maximum:
+        raise WireError(str(number), offset, f"a length of at most {maximum}", str(size))
+    return size
+
+
+def _from_hex(number: int, value: bytes, offset: int) -> bytes:
+    """Return the bytes of a binary field on a HEX port."""
+    foreign = value.translate(None, HEX_DIGITS)
+    if len(value) % 2 or foreign:
+        expected = "an even number of hex characters 0-9 A-F"
+        raise WireError(str(number), offset, expected, shown(foreign or value))
+    return bytes.fromhex(value.decode("ascii"))
+
+
+class _Writing(msgspec.Struct, frozen=True):
+    """What it takes to write fields: their bitmap, their order, and which of the echo need work.
+
+    `rewritten` are echoed fields that travel in another form than they are kept: with a length
+    prefix, or as hex.
+    """
+
+    bitmap: bytes
+    pick: Callable[[Mapping[int, bytes]], Iterable[bytes]]
+    rewritten: tuple[int, ...]
+
+
+@lru_cache(maxsize=PLANS_MAX)
+def _writing(echoed: tuple[int, ...], made: tuple[int, ...], hexed: bool) -> _Writing:
+    """Return the plan for a message of echoed and newly made fields; raises `WireError`."""
+    numbers = sorted({*echoed, *made})
     for number in numbers:
         if number not in FIELDS:
             raise WireError("bitmap", 0, "fields 2 to 64 and 66 to 128", str(number))
     bits = sum(1 << (FIELD_MAX - number) for number in numbers)
     if numbers and numbers[-1] > FIELD_MAX // 2:
-        return b"%032X" % (bits | 1 << (FIELD_MAX - 1))
-    return b"%016X" % (bits >> FIELD_MAX // 2)
+        bitmap = b"%032X" % (bits | 1 << (FIELD_MAX - 1))
+    else:
+        bitmap = b"%016X" % (bits >> FIELD_MAX // 2)
+    # An itemgetter of one item gives no tuple, and of none is an error.
+    pick = itemgetter(*numbers) if len(numbers) > 1 else lambda values: map(values.get, numbers)
+    changed = (
+        number
+        for number in echoed
+        if FIELDS[number].length or (hexed and FIELDS[number].charset is Charset.BINARY)
+    )
+    return _Writing(bitmap, pick, tuple(set(changed) - set(made)))
 
 
-def _written(number: int, value: bytes, profile: Profile) -> bytes:
+def _written(number: int, value: bytes, hexed: bool) -> bytes:
     """Return one field as it travels, length prefix included."""
-    spec, room, holds, hexed = _writer(number, profile)
+    writer = _writer(number, hexed)
     size = len(value)
-    if size > room or (size < room and not spec.length) or not holds(value):
-        _sound(number, spec, 0, value)
-        raise WireError(str(number), 0, f"at most {room} bytes as hex", str(size))
-    if hexed:
+    if not writer.least <= size <= writer.most or not writer.holds(value):
+        _check(number, value)
+        raise WireError(str(number), 0, f"at most {writer.most} bytes as hex", str(size))
+    if writer.hexed:
         value = value.hex().upper().encode("ascii")
-    match spec.length:
-        case Length.FIXED:
-            return value
-        case Length.LL:
-            return b"%02d" % len(value) + value
-        case Length.LLL:
-            return b"%03d" % len(value) + value
+    return writer.prefix % len(value) + value if writer.prefix else value
+
+
+class _Writer(msgspec.Struct, frozen=True):
+    """What it takes to write one field; `prefix` formats its length, if that travels."""
+
+    least: int
+    most: int
+    holds: Callable[[bytes], bool]
+    hexed: bool
+    prefix: bytes
 
 
 @cache
-def _writer(number: int, profile: Profile) -> tuple[FieldSpec, int, Callable[[bytes], bool], bool]:
-    """Return what it takes to write a field: its spec, room and test, and whether as hex.
-
-    Kept for good, since only fields of the table come here.
-    """
+def _writer(number: int, hexed: bool) -> _Writer:
+    """Return how to write a field. Kept for good, since only fields of the table come here."""
     spec = FIELDS[number]
-    hexed = spec.charset is Charset.BINARY and profile is Profile.HEX
-    return spec, spec.room(profile), spec.charset.holds, hexed
+    room = spec.room(Profile.HEX if hexed else Profile.BINARY)
+    prefix = b"%%0%dd" % spec.length if spec.length else b""
+    as_hex = hexed and spec.charset is Charset.BINARY
+    return _Writer(0 if spec.length else room, room, spec.charset.holds, as_hex, prefix)
 
 
-def _sound(number: int, spec: FieldSpec, offset: int, value: bytes) -> bytes:
-    """Return a value whose length and characters fit its field, or raise `WireError`."""
+def _check(number: int, value: bytes) -> None:
+    """Raise `WireError` for a value whose length or characters do not fit its field."""
+    spec = FIELDS[number]
     if spec.length is Length.FIXED and len(value) != spec.maximum:
-        raise WireError(str(number), offset, f"{spec.maximum} bytes", f"{len(value)}")
+        raise WireError(str(number), 0, f"{spec.maximum} bytes", f"{len(value)}")
     if len(value) > spec.maximum:
-        raise WireError(str(number), offset, f"at most {spec.maximum} bytes", f"{len(value)}")
+        raise WireError(str(number), 0, f"at most {spec.maximum} bytes", f"{len(value)}")
     if not spec.charset.holds(value):
-        raise _unfit(number, spec, offset, value)
-    return value
+        raise _unfit(number, spec, 0, value)
 
 
 def _unfit(number: int, spec: FieldSpec, offset: int, value: bytes) -> WireError:

@@ -58,7 +58,7 @@ def _only(allowed: bytes) -> Callable[[bytes], bool]:
 
 
 _HOLDS: Final[dict[Charset, Callable[[bytes], bool]]] = {
-    Charset.DIGITS: _only(b"0123456789"),
+    Charset.DIGITS: lambda value: not value or value.isdigit(),
     Charset.ALNUM: lambda value: not value or value.isalnum(),
     Charset.TEXT: _only(bytes(range(0x20, 0x7F))),
     Charset.TRACK: _only(b"0123456789=D"),
