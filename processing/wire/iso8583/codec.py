@@ -134,9 +134,11 @@ def numbers_in(bitmaps: bytes) -> list[int]:
 
 def _bitmaps_in(frame: bytes) -> bytes:
     """Return the bitmap of a message, or both; shorter where the message ends."""
-    secondary = frame[_MTI_END : _MTI_END + 1] in _SECONDARY_FOLLOWS
-    bitmaps = frame[_MTI_END : _HEAD_END + _BITMAP if secondary else _HEAD_END]
-    if secondary and len(bitmaps) == _BITMAP:
+    bitmaps = frame[_MTI_END:_HEAD_END]
+    if bitmaps[:1] not in _SECONDARY_FOLLOWS:
+        return bitmaps
+    bitmaps = frame[_MTI_END : _HEAD_END + _BITMAP]
+    if len(bitmaps) == _BITMAP:
         raise WireError("bitmap", _HEAD_END, "a bitmap of 16 hex characters 0-9 A-F", shown(b""))
     return bitmaps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,6 +24,10 @@ KEY_OF_EVIDENCE: Final[dict[Evidence, int]] = {Evidence.TAP: 0x9E, Evidence.PIN:
 """Which PIV key (SP 800-73-5 part 1, table 4b) signs for which evidence."""
 
 _EVIDENCE_OF_KEY: Final = {key: evidence for evidence, key in KEY_OF_EVIDENCE.items()}
+_AS_WRITTEN: Final = re.compile(
+    rb"\xdf\x01\x10(.{16})(?:\xdf\x02\x40(.{64})\xdf\x03\x01([\x9a\x9e])\xdf\x04\x01\x01|)",
+    re.DOTALL,
+).fullmatch
 _NUMBER: Final = 55
 _RECEIPT_BYTES: Final = 128
 _LONG: Final = 0x80
@@ -86,6 +91,19 @@ def decode_proof(data: bytes) -> Proof:
     if algorithm != SignatureAlgorithm.ECDSA_P256_SHA256:
         raise WireError("55.DF04", 0, "algorithm 01", f"{algorithm:02X}")
     return Proof(objects[NONCE], objects[SIGNATURE], evidence, SignatureAlgorithm(algorithm))
+
+
+def usual_proof(data: bytes) -> Proof | None:
+    """Do what `decode_proof` does if the objects stand as `encode_proof` writes them, else None."""
+    found = _AS_WRITTEN(data)
+    if found is None:
+        return None
+    nonce, signature, reference = found.groups()
+    if signature is None:
+        return Proof(nonce)
+    return Proof(
+        nonce, signature, _EVIDENCE_OF_KEY[reference[0]], SignatureAlgorithm.ECDSA_P256_SHA256
+    )
 
 
 def encode_receipt(request_digest: bytes, receipt: bytes, profile: Profile) -> bytes:

@@ -188,7 +188,7 @@ _ADMINISTRATIVE_ANSWER: Final = "0610"
 
 def mti_of(text: str) -> Mti | None:
     """Return the parts of a type indicator that a terminal may send, or None."""
-    return _MTIS.get(text)
+    return MTIS.get(text)
 
 
 def _mtis() -> dict[str, Mti]:
@@ -198,7 +198,7 @@ def _mtis() -> dict[str, Mti]:
     return {mti.text: mti for mti in all_mtis}
 
 
-_MTIS: Final = _mtis()
+MTIS: Final = _mtis()
 
 
 def answer_mti(text: str) -> str:

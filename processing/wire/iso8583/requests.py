@@ -39,6 +39,7 @@ from processing.wire.iso8583.messages import (
 )
 from processing.wire.iso8583.spec import Profile
 from processing.wire.iso8583.tlv48 import REQUEST_TAGS, TOTALS_TAGS, Entries, Entry, written
+from processing.wire.iso8583.usual import usual_message
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import (
     NO_HOLDER,
@@ -113,6 +114,14 @@ def parse_message(frame: bytes, profile: Profile) -> ParsedMessage:
     turns it into the answer. The caller checks `ParsedMessage.authentic` before it believes a word.
     """
     decoded = decode(frame, profile)
+    return usual_message(frame, decoded, profile) or careful_message(frame, decoded, profile)
+
+
+def careful_message(frame: bytes, decoded: Decoded, profile: Profile) -> ParsedMessage:
+    """Return the message in a decoded frame, of any form; raises `WireError` as above.
+
+    `usual_message` must agree with this wherever it accepts.
+    """
     try:
         mti = mti_of(decoded.mti)
         if mti is None:
