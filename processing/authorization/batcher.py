@@ -60,6 +60,13 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        metrics.waiting.set_function(lambda: len(self._waiting))
+
+    def check_room(self) -> None:
+        """Raise `QueueFullError` when `submit` would, so that nothing is prepared in vain."""
+        if self._closing or len(self._waiting) >= WAITING_MAX:
+            self._metrics.turned_away.inc()
+            raise QueueFullError
 
     def start(self) -> None:
         """Begin to decide; needs a running event loop."""
@@ -67,9 +74,7 @@ class Batcher:
 
     async def submit(self, case: Case) -> Answer:
         """Return the answer once its decision is committed; raises `QueueFullError` at once."""
-        if self._closing or len(self._waiting) >= WAITING_MAX:
-            self._metrics.turned_away.inc()
-            raise QueueFullError
+        self.check_room()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((case, future))
         self._arrived.set()
@@ -90,9 +95,16 @@ class Batcher:
                 continue
             batch = self._next_batch()
             self._metrics.size.observe(len(batch))
-            self._metrics.waiting.set(len(self._waiting))
-            answers = await self._decide([case for case, _ in batch])
-            for (_, future), answer in zip(batch, answers, strict=True):
+            try:
+                answers = await self._decide([case for case, _ in batch])
+                decided = list(zip(batch, answers, strict=True))
+            except Exception as error:
+                # A fault of one batch is told to whoever waits for it; the next one goes on.
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (_, future), answer in decided:
                 # The connection that asked may be gone; its decision stands all the same.
                 if not future.done():
                     future.set_result(answer)

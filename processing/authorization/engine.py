@@ -28,6 +28,7 @@ from processing.journal.receipts import BlockSigner, sign_block
 from processing.journal.store import JournalStore
 from processing.kernel.bucket import bucket_of
 from processing.kernel.clock import Clock
+from processing.kernel.database import LOST
 from processing.kernel.errors import DatabaseError
 from processing.wire.digest import canonical_bytes
 from processing.wire.outcome import Outcome
@@ -38,6 +39,16 @@ ATTEMPTS_MAX: Final = 8
 
 RETRY_PAUSE_MS: Final = 100
 """Pause before the second attempt when the database is away; doubles with each further one."""
+
+AWAY_MAX_MS: Final = 3_000
+"""How long a batch waits for a database that went away: well below what a terminal waits for its
+answer. The batches behind it are tried once each until the database is back."""
+
+SIGNED_AT_MAX_MS: Final = 253_402_300_799_999
+"""The last moment of the year 9999: the wire takes later ones, calendars do not."""
+
+AWAY: Final = (DatabaseError, asyncpg.InterfaceError, *LOST)
+"""What says that the database could not be asked, or that its answer was lost."""
 
 OFFERED: Final = frozenset({Kind.INQUIRY, Kind.SALE, Kind.REVERSAL})
 """Kinds that this release decides; the others are answered with NOT_SUPPORTED."""
@@ -64,6 +75,7 @@ class Engine:
         self._clock = clock
         self._log = log
         self._next_block: int | None = None
+        self._database_away = False
         self._cards = CardCache(store.card_key)
         self._batcher = Batcher(self._decide, metrics)
 
@@ -82,6 +94,8 @@ class Engine:
         """
         if request.kind not in OFFERED:
             return _undecided(request, Outcome.NOT_SUPPORTED)
+        if request.signed_at_ms > SIGNED_AT_MAX_MS:
+            return _undecided(request, Outcome.MALFORMED, {"field": "48.ST"})
         try:
             case = await self._case(request)
             answer = await self._batcher.submit(case)
@@ -95,7 +109,11 @@ class Engine:
         return answer
 
     async def _case(self, request: Request) -> Case:
-        """Check the signature and find the rights holder's bucket."""
+        """Check the signature and find the rights holder's bucket.
+
+        Raises `QueueFullError` where that work would be for nothing.
+        """
+        self._batcher.check_room()
         canonical = canonical_bytes(request)
         digest = hashlib.sha256(canonical).digest()
         card = await self._cards.card(request.card_id)
@@ -130,11 +148,13 @@ class Engine:
         try:
             rulings = await self._rulings(cases)
             receipts = await self._receipts(cases, rulings)
-        except asyncpg.PostgresError as error:
-            return await self._decide_halves(cases, error)
-        except (DatabaseError, HsmError, OSError) as error:
+        except (*AWAY, HsmError) as error:
+            if _is_wrong_input(error):
+                return await self._decide_halves(cases, error)
             self._log.error("batch undecided", cases=len(cases), fault=str(error))
             return [_undecided(case.request, Outcome.TRY_LATER) for case in cases]
+        except Exception as error:
+            return await self._decide_halves(cases, error)
         return [
             Answer(
                 outcome=ruling.outcome,
@@ -147,17 +167,15 @@ class Engine:
             for case, ruling in zip(cases, rulings, strict=True)
         ]
 
-    async def _decide_halves(
-        self, cases: Sequence[Case], error: asyncpg.PostgresError
-    ) -> list[Answer]:
-        """Halve a batch that the database refuses, until the poisonous case stands alone."""
+    async def _decide_halves(self, cases: Sequence[Case], error: Exception) -> list[Answer]:
+        """Halve a batch that cannot be decided, until the poisonous case stands alone."""
         if len(cases) == 1:
             key = cases[0].request.key
             self._log.error(
-                "case refused by the database",
+                "case cannot be decided",
                 terminal=key.terminal_id,
                 stan=key.stan,
-                fault=str(error),
+                exc_info=error,
             )
             return [_undecided(cases[0].request, Outcome.TRY_LATER)]
         middle = len(cases) // 2
@@ -169,36 +187,39 @@ class Engine:
         A lost connection leaves open whether the batch was committed; asking again is safe, since
         the replay rule finds what was. Block numbers come from the database after every fault.
         """
+        began_ns = self._clock.monotonic_ns()
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                if self._next_block is None:
-                    self._next_block = await self._lane.next_block()
-                now_ms = self._clock.utc_ms()
-                rulings = await self._store.authorize(
-                    self._lane.number,
-                    self._next_block,
-                    now_ms,
-                    self._clock.local_date(now_ms),
-                    cases,
-                )
+                rulings = await self._rulings_once(cases)
             except BatchCollisionError:
-                self._next_block = None
                 if attempt == ATTEMPTS_MAX:
                     raise
-            except (DatabaseError, OSError, asyncpg.InterfaceError) as error:
-                self._next_block = None
-                if attempt == ATTEMPTS_MAX:
+            except AWAY as error:
+                pause_ms = RETRY_PAUSE_MS * 2 ** (attempt - 1)
+                waited_ms = (self._clock.monotonic_ns() - began_ns) // 1_000_000
+                given_up = self._database_away or waited_ms + pause_ms > AWAY_MAX_MS
+                if given_up or attempt == ATTEMPTS_MAX or _is_wrong_input(error):
+                    self._database_away = not _is_wrong_input(error)
                     raise
                 self._log.warning("batch tried again", attempt=attempt, fault=str(error))
-                await asyncio.sleep(RETRY_PAUSE_MS / 1000 * 2 ** (attempt - 1))
-            except BaseException:
-                self._next_block = None
-                raise
+                await asyncio.sleep(pause_ms / 1000)
             else:
-                if any(ruling.decision and not ruling.replayed for ruling in rulings):
-                    self._next_block += 1
+                self._database_away = False
                 return rulings
         raise AssertionError("the loop returns or raises")
+
+    async def _rulings_once(self, cases: Sequence[Case]) -> list[Ruling]:
+        """Call the database once. After a fault the number of the next block is not known."""
+        block, self._next_block = self._next_block, None
+        if block is None:
+            block = await self._lane.next_block()
+        now_ms = self._clock.utc_ms()
+        rulings = await self._store.authorize(
+            self._lane.number, block, now_ms, self._clock.local_date(now_ms), cases
+        )
+        written = any(ruling.decision and not ruling.replayed for ruling in rulings)
+        self._next_block = block + 1 if written else block
+        return rulings
 
     async def _receipts(
         self, cases: Sequence[Case], rulings: Sequence[Ruling]
@@ -233,5 +254,10 @@ def _place(decision: Decision | None) -> tuple[int, int, int]:
     return (0, 0, 0) if decision is None else (decision.lane, decision.block, decision.ordinal)
 
 
-def _undecided(request: Request, outcome: Outcome) -> Answer:
-    return Answer(outcome=outcome, key=request.key)
+def _undecided(request: Request, outcome: Outcome, facts: dict[str, str] | None = None) -> Answer:
+    return Answer(outcome=outcome, key=request.key, facts=facts or {})
+
+
+def _is_wrong_input(error: Exception) -> bool:
+    """Whether asyncpg could not write a value for the server, which no repetition would change."""
+    return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
