@@ -17,7 +17,7 @@ import msgspec
 
 from processing.wire.iso8583.answers import decode_answer
 from processing.wire.iso8583.errors import FramingError, WireError
-from processing.wire.iso8583.framing import TPDU_BYTES, FrameReader, Framing, LengthForm
+from processing.wire.iso8583.framing import TPDU_BYTES, FrameReader
 from processing.wire.iso8583.mac import Mac
 from processing.wire.iso8583.messages import (
     CentreMessage,
@@ -29,9 +29,8 @@ from processing.wire.iso8583.messages import (
     TotalsAnswer,
 )
 from processing.wire.iso8583.requests import encode_request
-from processing.wire.iso8583.spec import Profile
 from processing.wire.outcome import Outcome
-from processing.wire.parameter_file import FramingName, ParameterFile, ProfileName
+from processing.wire.parameter_file import ParameterFile
 from processing.wire.transaction import Answer, Request
 from terminal_sim.errors import TerminalError
 from terminal_sim.terminal import Judgement, Terminal, Verdict, zone_of
@@ -41,16 +40,6 @@ PROVIDER_CHARACTERS: Final = 15
 """Room of field 42; a longer provider code is left out, the centre knows it anyway."""
 
 _TPDU: Final = b"\x60".ljust(TPDU_BYTES, b"\0")
-_FRAMINGS: Final[dict[FramingName, Framing]] = {
-    FramingName.LENGTH_2: Framing(LengthForm.BINARY_2),
-    FramingName.LENGTH_4_ASCII: Framing(LengthForm.ASCII_4),
-    FramingName.LENGTH_2_TPDU: Framing(LengthForm.BINARY_2, tpdu=True),
-    FramingName.LENGTH_4_ASCII_TPDU: Framing(LengthForm.ASCII_4, tpdu=True),
-}
-_PROFILES: Final[dict[ProfileName, Profile]] = {
-    ProfileName.BINARY: Profile.BINARY,
-    ProfileName.HEX: Profile.HEX,
-}
 WORTH_REPEATING: Final = frozenset({Outcome.TRY_LATER, Outcome.MAC_WRONG})
 """Undecided outcomes that may be different in a moment; the others need a person first."""
 
@@ -87,8 +76,8 @@ class Link:
         self._parameters = parameters
         self._now_ms = now_ms
         self._zone = zone_of(parameters.time_zone)
-        self._framing = _FRAMINGS[parameters.framing]
-        self._profile = _PROFILES[parameters.profile]
+        self._framing = parameters.framing.framing
+        self._profile = parameters.profile.profile
         self._mac = Mac(parameters.mac_key)
         self._socket: socket.socket | None = None
 
