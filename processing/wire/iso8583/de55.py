@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from struct import Struct
 from typing import Final
 
 import msgspec
@@ -24,10 +24,11 @@ KEY_OF_EVIDENCE: Final[dict[Evidence, int]] = {Evidence.TAP: 0x9E, Evidence.PIN:
 """Which PIV key (SP 800-73-5 part 1, table 4b) signs for which evidence."""
 
 _EVIDENCE_OF_KEY: Final = {key: evidence for evidence, key in KEY_OF_EVIDENCE.items()}
-_AS_WRITTEN: Final = re.compile(
-    rb"\xdf\x01\x10(.{16})(?:\xdf\x02\x40(.{64})\xdf\x03\x01([\x9a\x9e])\xdf\x04\x01\x01|)",
-    re.DOTALL,
-).fullmatch
+_NONCE_HEAD: Final = b"\xdf\x01\x10"
+_UNSIGNED_BYTES: Final = 19
+_AS_WRITTEN: Final = Struct(">3s16s3s64s3s1s4s")
+_EVIDENCE_OF_BYTE: Final = {bytes((key,)): evidence for evidence, key in KEY_OF_EVIDENCE.items()}
+_ECDSA: Final = SignatureAlgorithm.ECDSA_P256_SHA256
 _NUMBER: Final = 55
 _RECEIPT_BYTES: Final = 128
 _LONG: Final = 0x80
@@ -93,17 +94,25 @@ def decode_proof(data: bytes) -> Proof:
     return Proof(objects[NONCE], objects[SIGNATURE], evidence, SignatureAlgorithm(algorithm))
 
 
-def usual_proof(data: bytes) -> Proof | None:
-    """Do what `decode_proof` does if the objects stand as `encode_proof` writes them, else None."""
-    found = _AS_WRITTEN(data)
-    if found is None:
-        return None
-    nonce, signature, reference = found.groups()
-    if signature is None:
-        return Proof(nonce)
-    return Proof(
-        nonce, signature, _EVIDENCE_OF_KEY[reference[0]], SignatureAlgorithm.ECDSA_P256_SHA256
-    )
+def usual_proof(data: bytes) -> tuple[bytes, bytes, Evidence, SignatureAlgorithm]:
+    """Return the parts of a `Proof` if the objects stand as `encode_proof` writes them.
+
+    Raises ValueError when they do not; `decode_proof` may still read them.
+    """
+    if len(data) != _AS_WRITTEN.size:
+        if len(data) != _UNSIGNED_BYTES or data[:3] != _NONCE_HEAD:
+            raise ValueError
+        return data[3:], b"", Evidence.NONE, SignatureAlgorithm.NONE
+    first, nonce, second, signature, third, reference, last = _AS_WRITTEN.unpack(data)
+    if (
+        reference not in _EVIDENCE_OF_BYTE
+        or first != _NONCE_HEAD
+        or second != b"\xdf\x02\x40"
+        or third != b"\xdf\x03\x01"
+        or last != b"\xdf\x04\x01\x01"
+    ):
+        raise ValueError
+    return nonce, signature, _EVIDENCE_OF_BYTE[reference], _ECDSA
 
 
 def encode_receipt(request_digest: bytes, receipt: bytes, profile: Profile) -> bytes:

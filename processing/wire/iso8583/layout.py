@@ -76,7 +76,7 @@ class Layout:
             return None
         if at != len(frame):
             return None
-        fields = dict(zip(self._numbers, values, strict=True))
+        fields = dict(zip(self._numbers, values, strict=False))
         for number in self._hexed:
             fields[number] = bytes.fromhex(fields[number].decode("ascii"))
         return fields

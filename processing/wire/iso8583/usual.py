@@ -45,12 +45,11 @@ from processing.wire.transaction import (
     TransactionKey,
 )
 
-DAYS_MAX: Final = 64
-"""Most business dates that are kept ready; they come from the network."""
+KEPT_MAX: Final = 1024
+"""Most business dates, and most service parts, that are kept ready; they come from the network."""
 
 _HEX16: Final = "([0-9A-F]{32})"
 _NUMBER: Final = "([0-9]{1,9})"
-_KEY: Final = "([0-9]{8})([A-Z0-9]{8})([0-9]{6})([124])"
 
 
 def _fixed(tag: str, size: int, form: str) -> str:
@@ -66,9 +65,9 @@ def _maybe(entry: str) -> str:
     return f"(?:{entry}|)"
 
 
-# Narrower than the forms in tlv48.py: a region is not 00, and numbers stay below 10**9, 10**18 and
-# 10**15, which is within the 31, 32, 63 and 53 bits that `faults_of` allows.
-_SINGLE: Final = re.compile(
+# These forms are narrower than those in tlv48.py: a region is not 00, and numbers stay below 10**9,
+# 10**18 and 10**15, which is within the 31, 32, 63 and 53 bits that `faults_of` allows.
+_FIRST: Final = re.compile(
     _fixed("DT", 8, "([0-9]{8})")
     + _fixed("CR", 34, "((?!00)[0-9]{2})" + _HEX16)
     + _maybe(_fixed("RH", 32, _HEX16))
@@ -76,35 +75,26 @@ _SINGLE: Final = re.compile(
     + _varying("EP", _NUMBER)
     + _varying("SQ", "([0-9]{1,18})")
     + _varying("ST", "([0-9]{1,15})")
-    + _maybe(_varying("CH", "((?:[0-9A-F]{2}){1,32})"))
-    + _maybe(_fixed("PK", 23, _KEY))
-    + _varying("SV", "([A-Z0-9][A-Z0-9.-]{0,15})")
+    + "(CH[0-9]{3}(?:[0-9A-F]{2}){1,32}|)"
+    + "(PK023[0-9]{8}[A-Z0-9]{8}[0-9]{6}[124]|)"
+).match
+_SECOND: Final = re.compile(
+    _varying("SV", "([A-Z0-9][A-Z0-9.-]{0,15})")
     + _varying("VR", _NUMBER)
     + _maybe(_varying("PV", _NUMBER))
     + _maybe(_varying("SL", _NUMBER))
     + _maybe(_varying("PG", "([0-9]{1,4})"))
-).match
-_LINES: Final = re.compile(
+).fullmatch
+_LINE: Final = re.compile(
     _varying(
         "IT", "(([A-Za-z0-9][A-Za-z0-9./-]{0,19}),([1-9][0-9]{0,9}),([1-9][0-9]{0,3}),([0-6]),"
     )
     + "([0-9]{1,12}))"
 ).findall
-_TERMINAL_ID: Final = re.compile("[A-Z0-9]{8}").fullmatch
+_LINES_BEGIN: Final = "IT0"
 
 _SIZES: Final = {"": 0} | {f"{size:03d}": size for size in range(1000)}
 """The length of an entry by its digits; of one left out it is 0."""
-
-
-def _carried_by(kind: Kind) -> frozenset[tuple[bool, bool, bool]]:
-    """Return which of signature, parent and lines may come together in a request of this kind."""
-    return frozenset(
-        (signature, kind in CHILDREN, lines)
-        for signature in (True, False)
-        for lines in (True, False)
-        if (signature or kind in UNSIGNED) and (lines or kind not in WITH_LINES)
-    )
-
 
 _KINDS: Final = {
     (text, PROCESSING_CODES[kind]): (
@@ -112,7 +102,9 @@ _KINDS: Final = {
         MessageClass(mti.message_class),
         mti.advice,
         mti.repeat,
-        _carried_by(kind),
+        kind not in UNSIGNED,
+        kind in CHILDREN,
+        kind in WITH_LINES,
     )
     for text, mti in MTIS.items()
     for kind in Kind
@@ -121,11 +113,20 @@ _KINDS: Final = {
     and not (kind is Kind.INQUIRY and mti.advice)
     and not (kind is Kind.COMPLETION and not mti.advice)
 }
-"""Kind by type indicator and field 3, its class, how it travelled, and what it may carry."""
+"""Kind by type indicator and field 3, its class, how it travelled, and whether
+it needs card, parent and lines."""
 
 _KEY_IDS: Final = {security_field(key_id): key_id for key_id in range(KEY_ID_MAX + 1)}
 _IDENTIFIER_KINDS: Final = {str(int(kind)): kind for kind in IdentifierKind}
 _CLASSES: Final = {str(int(one)): one for one in MessageClass}
+_BITMAP: Final = 4
+_LAST_PRIMARY: Final = ord("7")
+"""Where the bitmap begins, and the greatest digit there of a message with one bitmap."""
+
+# Asking an enum for a member takes as long as three look-ups.
+_BINARY: Final = Profile.BINARY
+_INQUIRY: Final = Kind.INQUIRY
+
 _NEEDED: Final = itemgetter(3, 4, 7, 11, 41, 48, 53, 55, 64)
 
 
@@ -134,110 +135,115 @@ def usual_message(frame: bytes, decoded: Decoded, profile: Profile) -> ParsedMes
     fields = decoded.fields
     try:
         code, amount, _, stan, terminal, content, security, card_data, mac = _NEEDED(fields)
-        kind, message_class, advice, repeat, carries = _KINDS[decoded.mti, code]
         key_id = _KEY_IDS[security]
         text = content.decode("ascii")
-        found = _SINGLE(text)
-        proof = de55.usual_proof(card_data)
-        if found is None or proof is None or next(reversed(fields)) != 64:
-            return None
-        entries = found.groups("")
-        lines, gross_kopecks = _lines(text[found.end() :])
+        lines, gross_kopecks, content_end = _lines(text, text.find(_LINES_BEGIN))
         if 62 in fields:
-            more, more_kopecks = _lines(fields[62].decode("ascii"))
+            more, more_kopecks, _ = _lines(fields[62].decode("ascii"), 0)
             lines += more
             gross_kopecks += more_kopecks
         terminal_id = terminal.decode("ascii")
-        day, local_day = _day(entries[0])
-        key = TransactionKey(day, terminal_id, int(stan), message_class)
-        request = _request(kind, key, entries, lines, proof, advice, repeat)
+        request, first_right, local_day = _request(
+            _KINDS[decoded.mti, code], terminal_id, int(stan), text[:content_end], card_data, lines
+        )
     except (KeyError, ValueError):
         return None
     if (
-        (request.signature != b"", request.parent is not None, lines != ()) not in carries
-        or (request.holder_id == NO_HOLDER and kind is not Kind.INQUIRY)
-        or not key.stan
-        or b"%012d" % gross_kopecks != amount
+        frame[_BITMAP] > _LAST_PRIMARY
+        or int(amount) != gross_kopecks
         or fields.get(13, local_day) != local_day
-        or _TERMINAL_ID(terminal_id) is None
+        or not terminal_id.isalnum()
+        or terminal_id != terminal_id.upper()
         or len(lines) > LINES_MAX
     ):
         return None
-    sealed = frame[: -MAC_BYTES if profile is Profile.BINARY else -2 * MAC_BYTES]
-    transaction = Transaction(request, int(entries[-1] or 0))
+    sealed = frame[: -MAC_BYTES if profile is _BINARY else -2 * MAC_BYTES]
+    transaction = Transaction(request, first_right)
     return ParsedMessage(profile, decoded, terminal_id, key_id, mac, sealed, transaction)
 
 
 def _request(
-    kind: Kind,
-    key: TransactionKey,
-    entries: tuple[str, ...],
+    shape: tuple[Kind, MessageClass, bool, bool, bool, bool, bool],
+    terminal_id: str,
+    stan: int,
+    text: str,
+    card_data: bytes,
     lines: tuple[Line, ...],
-    proof: de55.Proof,
-    advice: bool,
-    repeat: bool,
-) -> Request:
-    """Return the request; raises ValueError or KeyError when something in it is unusual.
+) -> tuple[Request, int, bytes]:
+    """Return the request, the page it asks for, and field 13 of its business date.
 
+    `text` is field 48 without its lines. Raises ValueError or KeyError for anything unusual.
     Fields of `Request` are given by place, since by name they take five times as long.
     """
+    kind, message_class, advice, repeat, needs_card, has_parent, needs_lines = shape
+    found = _FIRST(text)
+    if found is None:
+        raise ValueError
     # fmt: off
     (
-        _, region, card_id, holder_id, identifier, ep, epoch, sq, sequence, st, signed_at_ms,
-        ch, challenge, parent_day, parent_terminal, parent_stan, parent_class,
-        sv, service, vr, version, pv, passport, sl, stop_list, pg, page,
-    ) = entries
+        day, region, card_id, holder, identifier, ep, epoch, sq, sequence, st, signed_at_ms,
+        challenge, parent,
+    ) = found.groups()
     # fmt: on
+    service, version, passport, stop_list, first_right = _service(text[found.end() :])
+    nonce, signature, evidence, algorithm = de55.usual_proof(card_data)
+    holder_id = unhexlify(holder) if holder else NO_HOLDER
     if (
         _SIZES[ep] != len(epoch)
         or _SIZES[sq] != len(sequence)
         or _SIZES[st] != len(signed_at_ms)
-        or _SIZES[sv] != len(service)
-        or _SIZES[vr] != len(version)
-        or _SIZES[pv] != len(passport)
-        or _SIZES[sl] != len(stop_list)
-        or _SIZES[ch] != len(challenge)
-        or _SIZES[pg] != len(page)
+        or (challenge and _SIZES[challenge[2:5]] != len(challenge) - 5)
+        or not stan
+        or (needs_card and not signature)
+        or (parent != "") is not has_parent
+        or (needs_lines and not lines)
+        or (holder_id == NO_HOLDER and kind is not _INQUIRY)
     ):
         raise ValueError
-    parent = None
-    if parent_day:
-        number, parent_kind = int(parent_stan), _CLASSES[parent_class]
-        parent = TransactionKey(_day(parent_day)[0], parent_terminal, number, parent_kind)
-    return Request(
+    business_date, local_day = _day(day)
+    request = Request(
         kind,
-        key,
+        TransactionKey(business_date, terminal_id, stan, message_class),
         int(region),
         unhexlify(card_id),
         int(epoch),
         int(sequence),
         int(signed_at_ms),
         service,
-        int(version),
-        proof.nonce,
-        unhexlify(holder_id) if holder_id else NO_HOLDER,
+        version,
+        nonce,
+        holder_id,
         _IDENTIFIER_KINDS[identifier],
-        proof.evidence,
-        unhexlify(challenge) if challenge else b"",
-        parent,
-        int(passport) if passport else 0,
-        int(stop_list) if stop_list else 0,
+        evidence,
+        unhexlify(challenge[5:]),
+        _parent(parent) if parent else None,
+        passport,
+        stop_list,
         lines,
-        proof.algorithm,
-        proof.signature,
+        algorithm,
+        signature,
         advice,
         repeat,
     )
+    return request, first_right, local_day
 
 
-def _lines(text: str) -> tuple[tuple[Line, ...], int]:
-    """Return the lines that `text` consists of, and the sum of their gross kopecks.
+def _parent(entry: str) -> TransactionKey:
+    """Return the key in an entry PK; raises ValueError for no such day."""
+    day, _ = _day(entry[5:13])
+    return TransactionKey(day, entry[13:21], int(entry[21:27]), _CLASSES[entry[27]])
 
-    Raises ValueError when there is anything else in it.
+
+def _lines(text: str, start: int) -> tuple[tuple[Line, ...], int, int]:
+    """Return the lines from `start` to the end, the sum of their gross kopecks, and `start`.
+
+    A `start` of -1 means that there are none. Raises ValueError for anything else among them.
     """
-    end = gross_kopecks = 0
+    if start < 0:
+        return (), 0, len(text)
+    end, gross_kopecks = start, 0
     lines = []
-    for size, value, item, quantity, unit_okei, scale, gross in _LINES(text):
+    for size, value, item, quantity, unit_okei, scale, gross in _LINE(text, start):
         if _SIZES[size] != len(value):
             raise ValueError
         end += 5 + len(value)
@@ -246,10 +252,30 @@ def _lines(text: str) -> tuple[tuple[Line, ...], int]:
         lines.append(Line(item, int(quantity), int(unit_okei), int(scale), kopecks))
     if end != len(text):
         raise ValueError
-    return tuple(lines), gross_kopecks
+    return tuple(lines), gross_kopecks, start
 
 
-@lru_cache(maxsize=DAYS_MAX)
+@lru_cache(maxsize=KEPT_MAX)
+def _service(text: str) -> tuple[str, int, int, int, int]:
+    """Return service, version, passport and stop-list version and the page in entries SV to PG.
+
+    Kept, since a region has few services and its terminals share few versions of all the rest.
+    Raises ValueError for anything unusual.
+    """
+    found = _SECOND(text)
+    if found is None:
+        raise ValueError
+    groups = found.groups("")
+    if any(
+        _SIZES[size] != len(value) for size, value in zip(groups[::2], groups[1::2], strict=True)
+    ):
+        raise ValueError
+    service, *numbers = groups[1::2]
+    version, passport, stop_list, page = (int(number or 0) for number in numbers)
+    return service, version, passport, stop_list, page
+
+
+@lru_cache(maxsize=KEPT_MAX)
 def _day(text: str) -> tuple[date, bytes]:
     """Return the date in yyyymmdd and field 13 of that day; raises ValueError for no such day."""
     day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
