@@ -1,0 +1,37 @@
+"""Fills the naive reference's database with the same cards, terminals and items."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+
+from bench.world import (
+    GRANTED,
+    ITEM_CLASSES,
+    PRICE_KOPECKS,
+    World,
+    public_point_of,
+    uuid_of,
+)
+
+
+async def load_naive(connection: asyncpg.Connection[asyncpg.Record], world: World) -> None:
+    """Create the tables in an empty database and fill them."""
+    await connection.execute((Path(__file__).parent / "schema.sql").read_text("utf-8"))
+    tables: dict[str, list[tuple[object, ...]]] = {
+        "terminal": [(terminal.terminal_id, True) for terminal in world.terminals],
+        "card": [
+            (uuid_of("card", i), uuid_of("holder", i), public_point_of(i), True)
+            for i in range(world.cards)
+        ],
+        "item": [(f"{one}-500", one, 50, PRICE_KOPECKS * 2) for one in ITEM_CLASSES],
+        "allowance": [
+            (i * len(ITEM_CLASSES) + n, uuid_of("holder", i), item_class, GRANTED)
+            for i in range(world.cards)
+            for n, item_class in enumerate(ITEM_CLASSES)
+        ],
+    }
+    for table, rows in tables.items():
+        await connection.copy_records_to_table(table, records=rows)
+    await connection.execute("ANALYZE")
