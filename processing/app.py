@@ -3,6 +3,10 @@
 `spk centre run` reads the settings, finds the database and the key service, builds the rooms once
 and hands each what it needs. It stops on SIGTERM or SIGINT: accepts nothing more, answers what it
 accepted, then closes.
+
+With `--workers 1` all of it is one process. With more, this process is the supervisor: it keeps
+the database and its partitions, serves HTTP, accepts the terminals' connections and hands them to
+the workers, each a process with an engine and a lane of the journal of its own.
 """
 
 from __future__ import annotations
@@ -11,15 +15,17 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Final
 
 import cyclopts
 import msgspec
 from aiohttp import web
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
+from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from hsm_stub.client.async_client import AsyncHsmClient, connect_async
@@ -29,22 +35,23 @@ from processing.authorization.store import AuthorizationStore
 from processing.cards.issuing import Issuing
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.store import CardStore
-from processing.gateways.http import HttpParts, http_application
-from processing.gateways.iso8583 import Gateway, GatewayMetrics
+from processing.gateways.http import HttpParts, Probe, http_application, probe_all
+from processing.gateways.iso8583 import Gateway, GatewayLimits, GatewayMetrics
+from processing.gateways.rate import TERMINAL_RATE_PER_SECOND
 from processing.journal.lane import Lane, lanes_held
 from processing.journal.store import JournalStore
 from processing.kernel.clock import Clock, SystemClock
-from processing.kernel.config import Settings, read_settings
+from processing.kernel.config import ListenAddress, Settings, read_settings
 from processing.kernel.database import (
     DatabasePool,
     check_durability,
     open_pool,
     open_session,
 )
-from processing.kernel.errors import DatabaseError, SpkError
-from processing.kernel.locate import database_dsn
+from processing.kernel.errors import ConfigurationError, DatabaseError, SpkError
+from processing.kernel.locate import database_address, database_dsn
 from processing.kernel.log import capture_standard_library, open_log
-from processing.kernel.metrics import new_registry
+from processing.kernel.metrics import Measurements, exposition, new_registry
 from processing.kernel.migrate import check_migrated
 from processing.kernel.roles import Role
 from processing.kernel.sql_files import read_sql_folder, sql_root
@@ -63,6 +70,10 @@ from processing.wire.iso8583.messages import (
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import FramingName, ProfileName
 from processing.wire.transaction import Answer, Request
+from processing.workers.handing import open_listeners
+from processing.workers.link import WorkerLink
+from processing.workers.measurements import SUPERVISOR, one_page
+from processing.workers.supervisor import WORKERS_MAX, Supervisor, Worker, health_of
 
 PARTITIONS_BEHIND_DAYS: Final = 31
 PARTITIONS_AHEAD_DAYS: Final = 62
@@ -81,6 +92,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     framing: FramingName
     profile: ProfileName
+    limits: GatewayLimits
 
 
 @app.command
@@ -92,6 +104,27 @@ def run(
     profile: Annotated[
         ProfileName, Parameter(help="Binary fields as bytes, or as hex text.")
     ] = ProfileName.BINARY,
+    idle_timeout: Annotated[
+        int,
+        Parameter(
+            help="Seconds after which a silent terminal connection is closed.",
+            validator=validators.Number(gte=1, lte=86_400),
+        ),
+    ] = 900,
+    terminal_rate: Annotated[
+        int,
+        Parameter(
+            help="Messages a second that one terminal may send to one worker; 0 for any number.",
+            validator=validators.Number(gte=0, lte=100_000),
+        ),
+    ] = TERMINAL_RATE_PER_SECOND,
+    workers: Annotated[
+        int,
+        Parameter(
+            help="Processes that decide transactions; each can use one processor core.",
+            validator=validators.Number(gte=1, lte=WORKERS_MAX),
+        ),
+    ] = 1,
 ) -> None:
     """Serve terminals (ISO 8583), stations and operators (HTTP) until SIGTERM or Ctrl-C.
 
@@ -102,17 +135,41 @@ def run(
     log = open_log(settings.log_format, settings.log_level, sys.stderr)
     capture_standard_library(log, settings.log_level)
     dsns = {role: database_dsn(settings, role) for role in (Role.PROCESSING, Role.ISSUING)}
-    runner = asyncio.Runner(loop_factory=_loop_factory())
-    with runner:
-        runner.run(Centre(settings, dsns, log).serve(RunOptions(framing=framing, profile=profile)))
+    limits = GatewayLimits(
+        idle_timeout_ms=idle_timeout * 1000, terminal_rate_per_second=terminal_rate
+    )
+    options = RunOptions(framing=framing, profile=profile, limits=limits)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        if workers == 1:
+            runner.run(Centre(settings, dsns, log.bind(worker=1)).serve(options))
+        else:
+            runner.run(Centre(settings, dsns, log).supervise(options, workers))
+
+
+@app.command(show=False)
+def worker(*, number: int, control: int, handed: int, options: str) -> None:
+    """Serve what the supervisor hands over; only `spk centre run` starts this."""
+    settings = read_settings(os.environ)
+    log = open_log(settings.log_format, settings.log_level, sys.stderr).bind(worker=number)
+    capture_standard_library(log, settings.log_level)
+    dsns = {Role.PROCESSING: database_address(settings, Role.PROCESSING)}
+    told = msgspec.json.decode(options, type=RunOptions)
+    link = WorkerLink(socket.socket(fileno=control), socket.socket(fileno=handed))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(Centre(settings, dsns, log, f"spk centre worker {number}").work(told, link))
 
 
 class Centre:
-    """The rooms of one running centre, built in `serve` and closed at its end."""
+    """The rooms of one running process, built in `serve`, `supervise` or `work`."""
 
     def __init__(
-        self, settings: Settings, dsns: Mapping[Role, str], log: FilteringBoundLogger
+        self,
+        settings: Settings,
+        dsns: Mapping[Role, str],
+        log: FilteringBoundLogger,
+        name: str = "spk centre",
     ) -> None:
+        self._name = name
         self._settings = settings
         self._dsns = dsns
         self._log = log
@@ -121,31 +178,91 @@ class Centre:
 
     async def serve(self, options: RunOptions) -> None:
         """Serve until asked to stop; raises before it listens when something is missing."""
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        stop = _asked_to_stop()
+        async with contextlib.AsyncExitStack() as rooms:
+            hsm, pool = await self._ground(rooms)
+            engine = await rooms.enter_async_context(self._engine(pool, hsm))
+            await rooms.enter_async_context(self._http(pool, hsm, {}, self._own_page))
+            gateway = await rooms.enter_async_context(self._gateway(pool, hsm, engine, options))
+            listen = self._settings.iso8583_listen
+            with _taking("SPK_ISO8583_LISTEN", listen):
+                port = await gateway.listen(listen.host, listen.port)
+            self._log.info("serving terminals", host=listen.host, port=port)
+            await self._keep_until(stop, pool)
+        self._log.info("stopped")
+
+    async def supervise(self, options: RunOptions, count: int) -> None:
+        """As `serve`, with `count` worker processes that decide."""
+        stop = _asked_to_stop()
+        supervisor = Supervisor(count, _worker_command(options), self._log)
+        async with contextlib.AsyncExitStack() as rooms:
+            hsm, pool = await self._ground(rooms)
+            listen = self._settings.iso8583_listen
+            with _taking("SPK_ISO8583_LISTEN", listen):
+                listeners = await open_listeners(listen.host, listen.port)
+            for listener in listeners:
+                rooms.callback(listener.close)
+            probes = {f"worker-{each.number}": _probe_worker(each) for each in supervisor.workers}
+            page = _page_of_all(supervisor, self._registry)
+            await rooms.enter_async_context(self._http(pool, hsm, probes, page))
+            rooms.push_async_callback(supervisor.stop)
+            await supervisor.start()
+            supervisor.accept(listeners)
+            port = listeners[0].getsockname()[1]
+            self._log.info("serving terminals", host=listen.host, port=port, workers=count)
+            await self._keep_until(stop, pool)
+        self._log.info("stopped")
+
+    async def work(self, options: RunOptions, link: WorkerLink) -> None:
+        """Serve the connections that come over `link` until its other end says so or is gone."""
         async with contextlib.AsyncExitStack() as rooms:
             hsm = await rooms.enter_async_context(connect_async(self._settings.hsm_address))
-            await hsm.wait_ready(HSM_READY_TIMEOUT_MS)
             pool = await rooms.enter_async_context(self._pool(Role.PROCESSING))
-            await self._check_schema(pool)
             engine = await rooms.enter_async_context(self._engine(pool, hsm))
-            await rooms.enter_async_context(self._http(pool, hsm))
-            await rooms.enter_async_context(self._gateway(pool, hsm, engine, options))
-            tasks = [loop.create_task(self._keep_partitions(pool))]
-            if self._settings.dsn is None:
-                tasks.append(loop.create_task(self._keep_database()))
-            await stop.wait()
-            self._log.info("stopping", reason="asked to")
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            gateway = await rooms.enter_async_context(self._gateway(pool, hsm, engine, options))
+
+            async def look() -> tuple[dict[str, ProbeResult], str]:
+                return await probe_all(_probes(pool, hsm)), exposition(self._registry)[0].decode()
+
+            loop = asyncio.get_running_loop()
+            serving = loop.create_task(link.serve(gateway.adopt, look))
+            # Ctrl-C reaches every process of a terminal; the supervisor says what it means.
+            loop.add_signal_handler(signal.SIGINT, lambda: None)
+            loop.add_signal_handler(signal.SIGTERM, serving.cancel)
+            reason = "a signal"
+            with contextlib.suppress(asyncio.CancelledError):
+                reason = await serving
+            self._log.info("stopping", reason=reason)
         self._log.info("stopped")
+
+    async def _ground(
+        self, rooms: contextlib.AsyncExitStack
+    ) -> tuple[AsyncHsmClient, DatabasePool]:
+        """Open what everything else stands on; raises when it is not as it must be."""
+        hsm = await rooms.enter_async_context(connect_async(self._settings.hsm_address))
+        await hsm.wait_ready(HSM_READY_TIMEOUT_MS)
+        pool = await rooms.enter_async_context(self._pool(Role.PROCESSING))
+        await self._check_schema(pool)
+        return hsm, pool
+
+    async def _keep_until(self, stop: asyncio.Event, pool: DatabasePool) -> None:
+        """Look after partitions and embedded database until asked to stop."""
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self._keep_partitions(pool))]
+        if self._settings.dsn is None:
+            tasks.append(loop.create_task(self._keep_database()))
+        await stop.wait()
+        self._log.info("stopping", reason="asked to")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _own_page(self) -> tuple[bytes, str]:
+        return one_page({"1": exposition(self._registry)[0].decode()})
 
     @contextlib.asynccontextmanager
     async def _pool(self, role: Role) -> AsyncIterator[DatabasePool]:
-        pool = await open_pool(self._dsns[role], role, "spk centre")
+        pool = await open_pool(self._dsns[role], role, self._name)
         try:
             yield pool
         finally:
@@ -159,7 +276,7 @@ class Centre:
     @contextlib.asynccontextmanager
     async def _engine(self, pool: DatabasePool, hsm: AsyncHsmClient) -> AsyncIterator[Engine]:
         dsn = self._dsns[Role.PROCESSING]
-        lane = Lane(lambda: open_session(dsn, Role.PROCESSING, "spk centre lane"))
+        lane = Lane(lambda: open_session(dsn, Role.PROCESSING, f"{self._name} lane"))
         engine = Engine(
             store=AuthorizationStore(pool),
             journal=JournalStore(pool),
@@ -179,7 +296,7 @@ class Centre:
     @contextlib.asynccontextmanager
     async def _gateway(
         self, pool: DatabasePool, hsm: AsyncHsmClient, engine: Engine, options: RunOptions
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Gateway]:
         gateway = Gateway(
             framing=options.framing.framing,
             profile=options.profile.profile,
@@ -187,29 +304,34 @@ class Centre:
             handlers=TerminalDesk(engine, TerminalSettlement(pool), self._clock, self._log),
             log=self._log,
             metrics=GatewayMetrics(self._registry),
+            limits=options.limits,
         )
-        listen = self._settings.iso8583_listen
-        port = await gateway.listen(listen.host, listen.port)
-        self._log.info("serving terminals", host=listen.host, port=port)
         try:
-            yield
+            yield gateway
         finally:
             await gateway.close()
 
     @contextlib.asynccontextmanager
-    async def _http(self, pool: DatabasePool, hsm: AsyncHsmClient) -> AsyncIterator[None]:
+    async def _http(
+        self,
+        pool: DatabasePool,
+        hsm: AsyncHsmClient,
+        probes: Mapping[str, Probe],
+        measurements: Measurements,
+    ) -> AsyncIterator[None]:
         async with self._pool(Role.ISSUING) as issuing_pool:
             authority = IssuingAuthority(tuple((await hsm.public_keys()).issuing_certificates))
             parts = HttpParts(
-                registry=self._registry,
-                probes={"database": lambda: _probe_database(pool), "hsm": lambda: _probe_hsm(hsm)},
+                measurements=measurements,
+                probes={**_probes(pool, hsm), **probes},
                 issuing=Issuing(CardStore(issuing_pool), authority, self._clock),
             )
             runner = web.AppRunner(http_application(parts), access_log=None)
             await runner.setup()
             listen = self._settings.http_listen
             site = web.TCPSite(runner, listen.host, listen.port)
-            await site.start()
+            with _taking("SPK_HTTP_LISTEN", listen):
+                await site.start()
             self._log.info("serving http", host=listen.host, port=_port_of(runner))
             try:
                 yield
@@ -283,6 +405,26 @@ class TerminalDesk:
         )
 
 
+def _probes(pool: DatabasePool, hsm: AsyncHsmClient) -> dict[str, Probe]:
+    return {"database": lambda: _probe_database(pool), "hsm": lambda: _probe_hsm(hsm)}
+
+
+def _probe_worker(worker: Worker) -> Probe:
+    async def probe() -> ProbeResult:
+        return health_of(await worker.report())
+
+    return probe
+
+
+def _page_of_all(supervisor: Supervisor, registry: CollectorRegistry) -> Measurements:
+    async def page() -> tuple[bytes, str]:
+        reports = await supervisor.reports()
+        told = {f"{number}": each.exposition for number, each in reports.items() if each}
+        return one_page({SUPERVISOR: exposition(registry)[0].decode()} | told)
+
+    return page
+
+
 async def _probe_database(pool: DatabasePool) -> ProbeResult:
     async with pool.connection() as connection:
         await check_durability(connection)
@@ -293,6 +435,34 @@ async def _probe_database(pool: DatabasePool) -> ProbeResult:
 async def _probe_hsm(hsm: AsyncHsmClient) -> ProbeResult:
     await hsm.ping()
     return ProbeResult(status=ProbeStatus.OK)
+
+
+@contextlib.contextmanager
+def _taking(variable: str, address: ListenAddress) -> Iterator[None]:
+    """Say in the operator's words why an address cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)
+        raise ConfigurationError(
+            f"{variable}={address} cannot be listened on: {reason}. Stop what listens there, or "
+            f"set {variable} to another host:port"
+        ) from error
+
+
+def _asked_to_stop() -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _worker_command(options: RunOptions) -> list[str]:
+    """Return the command line of a worker, but for what differs from one to the next."""
+    program = "from processing.cli import main; main()"
+    told = msgspec.json.encode(options).decode()
+    return [sys.executable, "-P", "-c", program, "centre", "worker", f"--options={told}"]
 
 
 def _port_of(runner: web.AppRunner) -> int:

@@ -16,10 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from processing.authorization.model import CardKey, Proof
+from processing.kernel.turns import Turns
 from processing.wire.transaction import Evidence, Request
 
 CARDS_CACHED_MAX: Final = 50_000
 """Most cards whose keys are kept in memory (about 1 kB each)."""
+
+LOOKUPS_AT_ONCE_MAX: Final = 4
+"""Most cards that are looked up at a time: the rest of the pool is for deciding."""
+
+LOOKUPS_WAITING_MAX: Final = 1_024
+"""Most cards that wait to be looked up; the next is told to try later."""
 
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _PREHASHED: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
@@ -68,6 +75,7 @@ class CardCache:
         self._load = load
         self._cards_max = cards_max
         self._cards: OrderedDict[bytes, KnownCard] = OrderedDict()
+        self._lookups = Turns(LOOKUPS_AT_ONCE_MAX, LOOKUPS_WAITING_MAX)
 
     def __len__(self) -> int:
         return len(self._cards)
@@ -78,7 +86,8 @@ class CardCache:
         if known is not None:
             self._cards.move_to_end(card_id)
             return known
-        loaded = await self._load(card_id)
+        async with self._lookups:
+            loaded = await self._load(card_id)
         if loaded is None:
             return None
         known = self._cards[card_id] = KnownCard(loaded)

@@ -26,7 +26,6 @@ from uuid import UUID
 import msgspec
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from processing.cards.issuing import Issuing
 from processing.cards.model import Refusal
@@ -36,7 +35,7 @@ from processing.gateways.problems import (
     problem_response,
     refusal_response,
 )
-from processing.kernel.metrics import exposition
+from processing.kernel.metrics import Measurements
 from processing.wire.api import (
     BODY_BYTES_MAX,
     Health,
@@ -67,10 +66,10 @@ _B = TypeVar("_B", OrderRequest, IssueReport)
 class HttpParts:
     """What the gateway stands on. `probes` by the name of the part they look at.
 
-    `issuing` None leaves the issuing API out: a worker that only measures itself.
+    `issuing` None leaves the issuing API out.
     """
 
-    registry: CollectorRegistry
+    measurements: Measurements
     probes: Mapping[str, Probe]
     issuing: Issuing | None = None
 
@@ -105,14 +104,16 @@ def _issuing_application(issuing: Issuing) -> web.Application:
 
 
 async def _health(request: web.Request) -> web.Response:
-    probes = request.app[_PARTS].probes
-    results = await asyncio.gather(*(_look(probe) for probe in probes.values()))
-    well = all(result.status is ProbeStatus.OK for result in results)
-    health = Health(
-        status=ProbeStatus.OK if well else ProbeStatus.FAILING,
-        parts=dict(zip(probes, results, strict=True)),
-    )
+    parts = await probe_all(request.app[_PARTS].probes)
+    well = all(result.status is ProbeStatus.OK for result in parts.values())
+    health = Health(status=ProbeStatus.OK if well else ProbeStatus.FAILING, parts=parts)
     return _json(health, status=200 if well else 503)
+
+
+async def probe_all(probes: Mapping[str, Probe]) -> dict[str, ProbeResult]:
+    """Look at all parts at once; what a probe raises counts as failing."""
+    results = await asyncio.gather(*(_look(probe) for probe in probes.values()))
+    return dict(zip(probes, results, strict=True))
 
 
 async def _look(probe: Probe) -> ProbeResult:
@@ -128,7 +129,7 @@ async def _look(probe: Probe) -> ProbeResult:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    body, content_type = exposition(request.app[_PARTS].registry)
+    body, content_type = await request.app[_PARTS].measurements()
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 

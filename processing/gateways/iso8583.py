@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol, assert_never, cast
@@ -23,6 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import FilteringBoundLogger
 
 from hsm_stub.client.errors import HsmError
+from processing.gateways.rate import TERMINAL_RATE_PER_SECOND, TerminalRates
 from processing.kernel.errors import DatabaseError
 from processing.kernel.metrics import LATENCY_BUCKETS_SECONDS
 from processing.wire.iso8583.answers import encode_answer, malformed_answer, undecided_answer
@@ -49,7 +52,9 @@ class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True):
     `outstanding_max` frames of a connection are worked on at a time. `write_buffer_max_bytes` of
     unread answers stop a connection from being read. A connection on which nothing came for
     `idle_timeout_ms` is closed; the terminal opens another. A connection that is being closed has
-    `close_timeout_ms` to take its last answers.
+    `close_timeout_ms` to take its last answers. When `frames_max` frames of all connections are
+    under way, or a terminal sent more than `terminal_rate_per_second` (0: any number) allows, an
+    authentic message is told at once to try later.
     """
 
     connections_max: int = 2_000
@@ -57,6 +62,8 @@ class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True):
     write_buffer_max_bytes: int = 256 * 1024
     idle_timeout_ms: int = 900_000
     close_timeout_ms: int = 2_000
+    frames_max: int = 2_048
+    terminal_rate_per_second: int = TERMINAL_RATE_PER_SECOND
 
 
 class TerminalMacs(Protocol):
@@ -88,6 +95,15 @@ class GatewayMetrics:
         )
         self.answers = Counter(
             "spk_iso8583_answers", "Answers by outcome", ["outcome"], registry=registry
+        )
+        self.under_way = Gauge(
+            "spk_iso8583_under_way", "Frames that wait for their answers", registry=registry
+        )
+        self.turned_away = Counter(
+            "spk_iso8583_turned_away",
+            "Messages told to try later before anything was looked at, by the limit they met",
+            ["limit"],
+            registry=registry,
         )
         self.framing_faults = Counter(
             "spk_iso8583_framing_faults", "Connections closed for bad framing", registry=registry
@@ -122,13 +138,25 @@ class Gateway:
         self.metrics = metrics
         self.limits = limits or GatewayLimits()
         self.connections: set[TerminalConnection] = set()
+        self.under_way = 0
+        self._rates = TerminalRates(self.limits.terminal_rate_per_second)
         self._server: asyncio.Server | None = None
+        metrics.under_way.set_function(lambda: self.under_way)
 
     async def listen(self, host: str, port: int) -> int:
         """Begin to serve; return the port (of use when 0 was asked). Raises OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: TerminalConnection(self), host, port)
         return int(self._server.sockets[0].getsockname()[1])
+
+    async def adopt(self, connection: socket.socket, gone: Callable[[], None]) -> None:
+        """Serve a connection that was accepted elsewhere; calls `gone` when it has ended.
+
+        Raises OSError when it broke before.
+        """
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: TerminalConnection(self, gone), connection
+        )
 
     async def close(self) -> None:
         """Accept nothing more, answer what was accepted, close the connections."""
@@ -168,7 +196,20 @@ class Gateway:
             log.warning("message not authentic", outcome=outcome.name, key=parsed.key_id)
             self._count(outcome)
             return undecided_answer(outcome, parsed, None)
+        if (limit := self._limit_met(parsed.terminal_id)) is not None:
+            self.metrics.turned_away.labels(limit).inc()
+            self._count(Outcome.TRY_LATER)
+            log.debug("message turned away", limit=limit)
+            return undecided_answer(Outcome.TRY_LATER, parsed, mac, {"limit": limit})
         return await self._answer_authentic(parsed, mac, log)
+
+    def _limit_met(self, terminal_id: str) -> str | None:
+        """Return the limit that keeps an authentic message from being worked on."""
+        if self.under_way > self.limits.frames_max:
+            return "centre"
+        if not self._rates.admit(terminal_id, time.monotonic_ns()):
+            return "terminal"
+        return None
 
     async def _answer_authentic(
         self, parsed: ParsedMessage, mac: Mac, log: FilteringBoundLogger
@@ -211,8 +252,9 @@ class TerminalConnection(asyncio.Protocol):
 
     _numbers = itertools.count(1)
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, gone: Callable[[], None] | None = None) -> None:
         self._gateway = gateway
+        self._on_gone = gone
         self._reader = FrameReader(gateway.framing)
         self._log = gateway.log.bind(connection=next(self._numbers))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -247,6 +289,8 @@ class TerminalConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._gone.set()
+        if self._on_gone is not None:
+            self._on_gone()
 
     def data_received(self, data: bytes) -> None:
         """Work on every whole frame in the stream."""
@@ -265,10 +309,10 @@ class TerminalConnection(asyncio.Protocol):
         self._regulate()
 
     def eof_received(self) -> bool:
-        """Answer what was asked before the terminal closed its half; keep the other half open."""
+        """Answer what was asked before the terminal closed its half; True keeps the other open."""
         self._heard_all = True
         self._close_when_answered()
-        return True
+        return not self._hung_up
 
     def pause_writing(self) -> None:
         """The terminal does not read its answers: stop reading its requests."""
@@ -295,6 +339,7 @@ class TerminalConnection(asyncio.Protocol):
             self._transport.write(gateway.framing.wrap(message, frame.answer_tpdu))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._gateway.under_way -= 1
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("answer not sent", exc_info=error)
@@ -311,6 +356,7 @@ class TerminalConnection(asyncio.Protocol):
         while self._queued and len(self._tasks) < outstanding_max:
             task = asyncio.get_running_loop().create_task(self._answer(self._queued.popleft()))
             self._tasks.add(task)
+            self._gateway.under_way += 1
             task.add_done_callback(self._ended)
         transport = self._transport
         if transport is None or transport.is_closing():

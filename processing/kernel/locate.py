@@ -20,6 +20,11 @@ def database_dsn(settings: Settings, role: Role) -> str:
     return embedded.dsn(role)
 
 
+def database_address(settings: Settings, role: Role) -> str:
+    """Return the same address as `database_dsn`, without starting anything."""
+    return settings.dsn or EmbeddedPostgres(settings.home).dsn(role)
+
+
 def administrator_dsn(settings: Settings) -> str:
     """Return the address that migrations run with: SPK_DSN, or the embedded superuser's."""
     if settings.dsn is not None:

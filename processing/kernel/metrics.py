@@ -6,6 +6,7 @@ counters. Metric names begin with `spk_`; times are in seconds, as Prometheus as
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -32,6 +33,10 @@ BATCH_SIZE_BUCKETS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0,
 """The scale for histograms that count items of a batch."""
 
 
+Measurements = Callable[[], Awaitable[tuple[bytes, str]]]
+"""Returns the body and the content type that `/metrics` answers with."""
+
+
 def new_registry() -> CollectorRegistry:
     """Return a registry with this process's CPU, memory, files and Python version."""
     registry = CollectorRegistry(auto_describe=True)
@@ -43,3 +48,12 @@ def new_registry() -> CollectorRegistry:
 def exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
     """Return the body and the content type that `/metrics` answers with."""
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def page_of(registry: CollectorRegistry) -> Measurements:
+    """Return the measurements of one registry as a page that can be asked for."""
+
+    async def page() -> tuple[bytes, str]:
+        return exposition(registry)
+
+    return page

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, Protocol
 
+from processing.kernel.turns import Turns
 from processing.terminals.store import TerminalStore
 from processing.wire.iso8583.mac import Mac
 
 KEYS_CACHED_MAX: Final = 20_000
 """Most terminal keys kept in memory, the longest unused leaving first."""
+
+LOOKUPS_AT_ONCE_MAX: Final = 2
+"""Most terminals that are looked up at a time: anybody may name any terminal."""
+
+LOOKUPS_WAITING_MAX: Final = 1_024
+"""Most terminals that wait to be looked up; the next is told to try later."""
 
 
 class KeyDeriver(Protocol):
@@ -33,6 +40,7 @@ class TerminalKeys:
         self._deriver = deriver
         self._keys_max = keys_max
         self._macs: OrderedDict[tuple[str, int], Mac] = OrderedDict()
+        self._lookups = Turns(LOOKUPS_AT_ONCE_MAX, LOOKUPS_WAITING_MAX)
 
     def known(self, terminal_id: str, key_id: int) -> Mac | None:
         """Return the key if it is in memory."""
@@ -47,7 +55,8 @@ class TerminalKeys:
         if known is not None:
             self._macs.move_to_end((terminal_id, key_id))
             return known
-        terminal = await self._store.terminal(terminal_id)
+        async with self._lookups:
+            terminal = await self._store.terminal(terminal_id)
         if terminal is None or terminal.key_generation != key_id:
             return None
         mac = Mac(await self._deriver.derive_terminal_key(terminal_id, key_id))

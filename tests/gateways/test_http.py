@@ -22,7 +22,7 @@ from processing.gateways import http
 from processing.gateways.http import HttpParts, Probe, http_application
 from processing.kernel.clock import ManualClock
 from processing.kernel.database import SessionLimits, open_pool
-from processing.kernel.metrics import new_registry
+from processing.kernel.metrics import new_registry, page_of
 from processing.kernel.roles import Role
 from processing.wire.api import (
     BODY_BYTES_MAX,
@@ -105,7 +105,7 @@ async def served(parts: HttpParts) -> Client:
 
 
 def parts_with(probes: dict[str, Probe], issuing: Issuing | None = None) -> HttpParts:
-    return HttpParts(registry=new_registry(), probes=probes, issuing=issuing)
+    return HttpParts(measurements=page_of(new_registry()), probes=probes, issuing=issuing)
 
 
 @pytest.fixture
@@ -389,9 +389,9 @@ async def test_health_looks_at_every_part(
 
 
 async def test_metrics_are_prometheus_text() -> None:
-    parts = parts_with({})
-    Counter("spk_test_total", "Counted here.", registry=parts.registry).inc(3)
-    client = await served(parts)
+    registry = new_registry()
+    Counter("spk_test_total", "Counted here.", registry=registry).inc(3)
+    client = await served(HttpParts(measurements=page_of(registry), probes={}))
     try:
         async with client.get("/metrics") as answer:
             assert answer.content_type == "text/plain"

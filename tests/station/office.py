@@ -29,7 +29,7 @@ from processing.cards.store import CardStore
 from processing.gateways.http import HttpParts, http_application
 from processing.kernel.clock import SystemClock
 from processing.kernel.database import open_pool
-from processing.kernel.metrics import new_registry
+from processing.kernel.metrics import new_registry, page_of
 from processing.kernel.roles import Role
 from processing.wire.api import OrderRequest
 from tests.cards.population import populate
@@ -87,7 +87,8 @@ def served_centre(database: Database, hsm: HsmClient) -> Iterator[ServedCentre]:
     async def serve() -> None:
         pool = await open_pool(database.dsn(Role.ISSUING), Role.ISSUING, "test")
         issuing = Issuing(CardStore(pool), authority, SystemClock("Asia/Yekaterinburg"))
-        app = http_application(HttpParts(registry=new_registry(), probes={}, issuing=issuing))
+        measurements = page_of(new_registry())
+        app = http_application(HttpParts(measurements=measurements, probes={}, issuing=issuing))
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
