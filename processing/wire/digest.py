@@ -33,6 +33,7 @@ The digest is SHA-256 of these bytes. How a message travelled (advice, repeat) i
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from struct import Struct
 from typing import Final
 
@@ -40,11 +41,11 @@ from processing.wire.transaction import Line, Request, TransactionKey
 
 TAG: Final = b"spk/request\x01".ljust(16, b"\0")
 
-_HEAD: Final = Struct(">16s5B16s16s")
+_HEAD: Final = Struct(">16s5B16s16sI8sIBxIQQB")
 _KEY: Final = Struct(">I8sIBx")
-_CLOCK: Final = Struct(">IQQ")
 _VERSIONS: Final = Struct(">III16sQB")
 _LINE: Final = Struct(">QHBQ")
+_SIZE: Final = Struct("B")
 
 
 def canonical_bytes(request: Request) -> bytes:
@@ -52,35 +53,43 @@ def canonical_bytes(request: Request) -> bytes:
 
     Raises `struct.error` or `UnicodeEncodeError` for values that `transaction.faults_of` rejects.
     """
-    parent = request.parent
-    return b"".join(
-        (
-            _HEAD.pack(
-                TAG,
-                request.algorithm,
-                request.kind,
-                request.identifier_kind,
-                request.evidence,
-                request.issuer_region,
-                request.card_id,
-                request.holder_id,
-            ),
-            key_bytes(request.key),
-            _CLOCK.pack(request.terminal_epoch, request.terminal_sequence, request.signed_at_ms),
-            _counted(request.challenge),
-            b"\x00" if parent is None else b"\x01" + key_bytes(parent),
-            _counted(request.service.encode("ascii")),
-            _VERSIONS.pack(
-                request.service_version,
-                request.passport_version,
-                request.stop_list_version,
-                request.nonce,
-                request.gross_kopecks,
-                len(request.lines),
-            ),
-            *(_line_bytes(line) for line in request.lines),
-        )
+    key, parent = request.key, request.parent
+    service = request.service.encode("ascii")
+    challenge = request.challenge
+    gross_kopecks = 0
+    lines = b""
+    for line in request.lines:
+        gross_kopecks += line.gross_kopecks
+        lines += _line_bytes(line)
+    head = _HEAD.pack(
+        TAG,
+        request.algorithm,
+        request.kind,
+        request.identifier_kind,
+        request.evidence,
+        request.issuer_region,
+        request.card_id,
+        request.holder_id,
+        _day_number(key.business_date),
+        key.terminal_id.encode("ascii"),
+        key.stan,
+        key.message_class,
+        request.terminal_epoch,
+        request.terminal_sequence,
+        request.signed_at_ms,
+        len(challenge),
     )
+    versions = _VERSIONS.pack(
+        request.service_version,
+        request.passport_version,
+        request.stop_list_version,
+        request.nonce,
+        gross_kopecks,
+        len(request.lines),
+    )
+    parent_bytes = b"\x00" if parent is None else b"\x01" + key_bytes(parent)
+    size = _SIZE.pack(len(service))
+    return b"".join((head, challenge, parent_bytes, size, service, versions, lines))
 
 
 def request_digest(request: Request) -> bytes:
@@ -90,16 +99,16 @@ def request_digest(request: Request) -> bytes:
 
 def key_bytes(key: TransactionKey) -> bytes:
     """Return the 18 bytes of a transaction's key."""
-    day = key.business_date
-    yyyymmdd = day.year * 10_000 + day.month * 100 + day.day
-    return _KEY.pack(yyyymmdd, key.terminal_id.encode("ascii"), key.stan, key.message_class)
+    day = _day_number(key.business_date)
+    return _KEY.pack(day, key.terminal_id.encode("ascii"), key.stan, key.message_class)
 
 
-def _counted(value: bytes) -> bytes:
-    return bytes((len(value),)) + value
+def _day_number(day: date) -> int:
+    """Return yyyymmdd as a number."""
+    return day.year * 10_000 + day.month * 100 + day.day
 
 
 def _line_bytes(line: Line) -> bytes:
-    return _counted(line.item.encode("ascii")) + _LINE.pack(
-        line.quantity, line.unit_okei, line.scale, line.gross_kopecks
-    )
+    item = line.item.encode("ascii")
+    numbers = _LINE.pack(line.quantity, line.unit_okei, line.scale, line.gross_kopecks)
+    return _SIZE.pack(len(item)) + item + numbers

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, assert_never
 
 from processing.wire.iso8583 import de55, tlv48
-from processing.wire.iso8583.codec import decode
+from processing.wire.iso8583.codec import PLANS_MAX, Echo, decode
 from processing.wire.iso8583.errors import Decoded, WireError, shown
 from processing.wire.iso8583.fields import (
     day_text,
@@ -56,6 +57,8 @@ from processing.wire.transaction import (
 _ECHOED: Final = (3, 4, 7, 11, 12, 13, 37, 41, 42, 53, 70, 90)
 """Fields that an answer repeats from its request as they came."""
 
+_RESPONSE_CODES: Final = {outcome: text.de39.encode("ascii") for outcome, text in TEXTS.items()}
+
 _PAGE_PLACEHOLDER: Final = 9999
 
 
@@ -68,8 +71,7 @@ def encode_answer(
     suits an outcome that decides nothing. Rights beyond the room of the message are left for the
     next page. Raises `WireError` for content of another form than the tables of tlv48.py.
     """
-    fields = _echo(message.decoded)
-    fields[39] = TEXTS[answer.outcome].de39.encode("ascii")
+    fields = {39: _RESPONSE_CODES[answer.outcome]}
     match answer:
         case Answer():
             first_right = 0
@@ -87,7 +89,8 @@ def encode_answer(
             fields[48] = _network_entries(answer)
         case _:
             assert_never(answer)
-    return sealed(answer_mti(message.decoded.mti), fields, message.profile, mac)
+    mti = answer_mti(message.decoded.mti)
+    return sealed(mti, fields, message.profile, mac, _echo(message.decoded))
 
 
 def undecided_answer(
@@ -104,9 +107,9 @@ def undecided_answer(
     if isinstance(message.message, Transaction):
         day = message.message.request.key.business_date
         entries.insert(0, written(b"DT", day_text(day), ANSWER_TAGS))
-    fields = _echo(message.decoded)
-    fields |= {39: TEXTS[outcome].de39.encode("ascii"), 48: b"".join(entries)}
-    return sealed(answer_mti(message.decoded.mti), fields, message.profile, mac)
+    fields = {39: _RESPONSE_CODES[outcome], 48: b"".join(entries)}
+    mti = answer_mti(message.decoded.mti)
+    return sealed(mti, fields, message.profile, mac, _echo(message.decoded))
 
 
 def malformed_answer(error: WireError, profile: Profile, mac: Mac | None = None) -> bytes:
@@ -120,9 +123,8 @@ def malformed_answer(error: WireError, profile: Profile, mac: Mac | None = None)
         "expected": error.expected.encode("ascii", "replace").decode("ascii")[:FACT_VALUE_MAX],
     }
     entries = (written(b"RC", f"{error.outcome:03d}", ANSWER_TAGS), *_facts(named))
-    fields = _echo(error.decoded)
-    fields |= {39: TEXTS[error.outcome].de39.encode("ascii"), 48: b"".join(entries)}
-    return sealed(answer_mti(error.decoded.mti), fields, profile, mac)
+    fields = {39: _RESPONSE_CODES[error.outcome], 48: b"".join(entries)}
+    return sealed(answer_mti(error.decoded.mti), fields, profile, mac, _echo(error.decoded))
 
 
 def decode_answer(frame: bytes, profile: Profile, mac: Mac) -> CentreMessage:
@@ -289,8 +291,14 @@ def _network_entries(answer: NetworkAnswer) -> bytes:
     return b"".join(entries)
 
 
-def _echo(decoded: Decoded) -> dict[int, bytes]:
-    return {number: decoded.fields[number] for number in _ECHOED if number in decoded.fields}
+def _echo(decoded: Decoded) -> Echo:
+    return Echo(_echoed(tuple(decoded.fields)), decoded.fields)
+
+
+@lru_cache(maxsize=PLANS_MAX)
+def _echoed(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """Return which fields of a message with these an answer repeats."""
+    return tuple(number for number in _ECHOED if number in numbers)
 
 
 def _transaction_answer(

@@ -14,12 +14,16 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from processing.wire.iso8583.codec import encode
+from processing.wire.iso8583.codec import NO_ECHO, Echo, encode
 from processing.wire.iso8583.errors import Decoded, WireError
 from processing.wire.iso8583.spec import MAC_BYTES, Profile
 
 MAC_PRIMARY: Final = 64
 MAC_SECONDARY: Final = 128
+
+# Asking an enum for a member takes as long as three look-ups.
+_BINARY: Final = Profile.BINARY
+_NO_MAC: Final = bytes(MAC_BYTES)
 
 
 class Mac:
@@ -42,15 +46,22 @@ class Mac:
         return hmac.compare_digest(self.tag(data), tag)
 
 
-def sealed(mti: str, fields: Mapping[int, bytes], profile: Profile, mac: Mac | None) -> bytes:
-    """Return the message with its MAC, or without one when there is no key for it."""
+def sealed(
+    mti: str, fields: Mapping[int, bytes], profile: Profile, mac: Mac | None, echo: Echo = NO_ECHO
+) -> bytes:
+    """Return the message with its MAC, or without one when there is no key for it.
+
+    `fields` and `echo` as in `codec.encode`.
+    """
     if mac is None:
-        return encode(mti, fields, profile)
-    number = mac_field(fields)
-    room = encode(mti, {**fields, number: bytes(MAC_BYTES)}, profile)
+        return encode(mti, fields, profile, echo)
+    secondary = max(fields, default=0) > MAC_PRIMARY
+    secondary = secondary or (echo.numbers != () and echo.numbers[-1] > MAC_PRIMARY)
+    number = MAC_SECONDARY if secondary else MAC_PRIMARY
+    room = encode(mti, {**fields, number: _NO_MAC}, profile, echo)
     covered = room[: -_mac_characters(profile)]
     tag = mac.tag(covered)
-    return covered + (tag if profile is Profile.BINARY else tag.hex().upper().encode("ascii"))
+    return covered + (tag if profile is _BINARY else tag.hex().upper().encode("ascii"))
 
 
 def unsealed(frame: bytes, decoded: Decoded, profile: Profile) -> tuple[bytes, bytes] | None:
@@ -73,4 +84,4 @@ def mac_field(fields: Mapping[int, bytes]) -> int:
 
 
 def _mac_characters(profile: Profile) -> int:
-    return MAC_BYTES if profile is Profile.BINARY else 2 * MAC_BYTES
+    return MAC_BYTES if profile is _BINARY else 2 * MAC_BYTES
