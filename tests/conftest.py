@@ -10,7 +10,7 @@ import pytest
 
 pytest_plugins = [
     name
-    for name in ("tests.plugins.postgres", "tests.plugins.pcsc")
+    for name in ("tests.plugins.postgres", "tests.plugins.pcsc", "tests.plugins.centre")
     if importlib.util.find_spec(name) is not None
 ]
 
