@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, assert_never
 
 from processing.wire.iso8583 import de55, tlv48
-from processing.wire.iso8583.codec import PLANS_MAX, Echo, decode
+from processing.wire.iso8583.codec import PLANS_MAX, Sound, decode
 from processing.wire.iso8583.errors import Decoded, WireError, shown
 from processing.wire.iso8583.fields import (
     day_text,
@@ -59,6 +59,19 @@ _ECHOED: Final = (3, 4, 7, 11, 12, 13, 37, 41, 42, 53, 70, 90)
 
 _RESPONSE_CODES: Final = {outcome: text.de39.encode("ascii") for outcome, text in TEXTS.items()}
 
+# What the forms of DA, JP and DL in tlv48.py have digits for.
+_DECIDED_LIMIT_MS: Final = 10**16
+_PLACE_LIMIT: Final = 10**5
+_BLOCK_LIMIT: Final = 10**20
+_KOPECKS_LIMIT: Final = 10**12
+
+_USUAL_NUMBERS: Final = (39, 48, 55)
+_OUTCOME_ENTRIES: Final = {outcome: f"RC003{int(outcome):03d}" for outcome in Outcome}
+_SIZES: Final = tuple(f"{size:03d}" for size in range(1000))
+
+FACT_NAMES_MAX: Final = 256
+"""Most names of facts whose form is remembered."""
+
 _PAGE_PLACEHOLDER: Final = 9999
 
 
@@ -71,13 +84,19 @@ def encode_answer(
     suits an outcome that decides nothing. Rights beyond the room of the message are left for the
     next page. Raises `WireError` for content of another form than the tables of tlv48.py.
     """
+    sound = _echo(message.decoded)
     fields = {39: _RESPONSE_CODES[answer.outcome]}
     match answer:
         case Answer():
-            first_right = 0
-            if isinstance(message.message, Transaction):
-                first_right = message.message.first_right
-            fields |= _transaction_fields(answer, first_right, message.profile)
+            usual = _usual_fields(answer, message.profile)
+            if usual is not None:
+                sound = Sound(sound.numbers + _USUAL_NUMBERS, {**sound.fields, **fields, **usual})
+                fields = _approval_code(answer.decision)
+            else:
+                first_right = 0
+                if isinstance(message.message, Transaction):
+                    first_right = message.message.first_right
+                fields |= _transaction_fields(answer, first_right, message.profile)
         case TotalsAnswer():
             fields[66] = b"%d" % answer.settlement
             entries = [written(b"RC", f"{answer.outcome:03d}", TOTALS_ANSWER_TAGS)]
@@ -89,8 +108,7 @@ def encode_answer(
             fields[48] = _network_entries(answer)
         case _:
             assert_never(answer)
-    mti = answer_mti(message.decoded.mti)
-    return sealed(mti, fields, message.profile, mac, _echo(message.decoded))
+    return sealed(answer_mti(message.decoded.mti), fields, message.profile, mac, sound)
 
 
 def undecided_answer(
@@ -196,7 +214,77 @@ def _outcome_of(decoded: Decoded, entries: Entries, known: Mapping[bytes, Tag]) 
 
 def _transaction_fields(answer: Answer, first_right: int, profile: Profile) -> dict[int, bytes]:
     """Return the fields that an answer to a transaction adds to the echoed ones."""
-    fields: dict[int, bytes] = {}
+    fields = _approval_code(answer.decision)
+    if answer.decision is not None:
+        digest = answer.decision.request_digest
+        fields[55] = de55.encode_receipt(digest, answer.receipt, profile)
+    single, repeating = _entries(answer)
+    fields[48], de62 = _paged(single, repeating, answer, first_right)
+    if de62:
+        fields[62] = de62
+    return fields
+
+
+def _approval_code(decision: Decision | None) -> dict[int, bytes]:
+    """Return field 38, if the decision has a code."""
+    if decision is None or not decision.approval_code:
+        return {}
+    return {38: decision.approval_code.encode("ascii", "replace")}
+
+
+def _usual_fields(answer: Answer, profile: Profile) -> dict[int, bytes] | None:
+    """Return fields 48 and 55 as `_transaction_fields` does, in a fifth of its time.
+
+    None when the answer is no decision, or needs a second page or field 62, or when something in it
+    may not have the form of tlv48.py: `_transaction_fields` then finds out and names the error. So
+    what comes from here needs no further check. A test holds both to the same bytes.
+    """
+    decision = answer.decision
+    if (
+        decision is None
+        or answer.next_right
+        or len(answer.facts) > FACTS_MAX
+        or not 0 <= decision.decided_at_ms < _DECIDED_LIMIT_MS
+        or not 0 <= decision.lane < _PLACE_LIMIT
+        or not 0 <= decision.block < _BLOCK_LIMIT
+        or not 0 <= decision.ordinal < _PLACE_LIMIT
+    ):
+        return None
+    place = f"{decision.lane},{decision.block},{decision.ordinal}"
+    decided = str(decision.decided_at_ms)
+    content = (
+        f"DT008{day_text(answer.key.business_date)}{_OUTCOME_ENTRIES[answer.outcome]}"
+        f"PD008{day_text(decision.posting_date)}DA{_SIZES[len(decided)]}{decided}"
+        f"JP{_SIZES[len(place)]}{place}"
+    )
+    for name, value in answer.facts.items():
+        if not (_is_fact_name(name) and value.isascii() and value.isprintable()):
+            return None
+        if not 0 < len(value) <= FACT_VALUE_MAX:
+            return None
+        content += f"FC{_SIZES[len(name) + 1 + len(value)]}{name}={value}"
+    for line in decision.lines:
+        covered, paid = line.covered_kopecks, line.paid_kopecks
+        if not (0 <= covered < _KOPECKS_LIMIT and 0 <= paid < _KOPECKS_LIMIT):
+            return None
+        amounts = f"{covered},{paid}"
+        content += f"DL{_SIZES[len(amounts)]}{amounts}"
+    de48 = content.encode("ascii")
+    if answer.rights:
+        de48 = b"".join((de48, *_rights(answer.rights)))
+    if len(de48) > tlv48.FIELD_ROOM:
+        return None
+    return {48: de48, 55: de55.encode_receipt(decision.request_digest, answer.receipt, profile)}
+
+
+@lru_cache(maxsize=FACT_NAMES_MAX)
+def _is_fact_name(name: str) -> bool:
+    """Whether a fact may have this name. Kept, since outcomes have few facts."""
+    return ANSWER_TAGS[b"FC"].pattern.fullmatch(name.encode() + b"=x") is not None
+
+
+def _entries(answer: Answer) -> tuple[list[bytes], list[bytes]]:
+    """Return the entries that stand once and, without the rights, those that repeat."""
     single = [
         written(b"DT", day_text(answer.key.business_date), ANSWER_TAGS),
         written(b"RC", f"{answer.outcome:03d}", ANSWER_TAGS),
@@ -214,13 +302,7 @@ def _transaction_fields(answer: Answer, first_right: int, profile: Profile) -> d
             written(b"DL", f"{line.covered_kopecks},{line.paid_kopecks}", ANSWER_TAGS)
             for line in decision.lines
         ]
-        if decision.approval_code:
-            fields[38] = decision.approval_code.encode("ascii", "replace")
-        fields[55] = de55.encode_receipt(decision.request_digest, answer.receipt, profile)
-    fields[48], de62 = _paged(single, repeating, answer, first_right)
-    if de62:
-        fields[62] = de62
-    return fields
+    return single, repeating
 
 
 def _paged(
@@ -291,8 +373,8 @@ def _network_entries(answer: NetworkAnswer) -> bytes:
     return b"".join(entries)
 
 
-def _echo(decoded: Decoded) -> Echo:
-    return Echo(_echoed(tuple(decoded.fields)), decoded.fields)
+def _echo(decoded: Decoded) -> Sound:
+    return Sound(_echoed(tuple(decoded.fields)), decoded.fields)
 
 
 @lru_cache(maxsize=PLANS_MAX)

@@ -72,35 +72,46 @@ def decode_carefully(frame: bytes, profile: Profile) -> Decoded:
     return decoded
 
 
-class Echo(msgspec.Struct, frozen=True):
-    """Fields that a message repeats from one that `decode` read on a port of the same profile.
+class Sound(msgspec.Struct, frozen=True):
+    """Fields that need no check before they are written.
 
-    `numbers` are rising and all in `fields`. What was read is sound, so it is not checked again.
+    They come from a message that `decode` read on a port of the same profile, or consist of parts
+    that were checked one by one and fit the field. `numbers` are all in `fields`, in any order.
     """
 
     numbers: tuple[int, ...] = ()
     fields: Mapping[int, bytes] = {}
 
 
-NO_ECHO: Final = Echo()
+NO_FIELDS: Final = Sound()
 
 
-def encode(mti: str, fields: Mapping[int, bytes], profile: Profile, echo: Echo = NO_ECHO) -> bytes:
+def encode(
+    mti: str,
+    fields: Mapping[int, bytes],
+    profile: Profile,
+    sound: Sound = NO_FIELDS,
+    *,
+    last_follows: bool = False,
+) -> bytes:
     """Return the message; raises `WireError` for a value that its field cannot hold.
 
-    `fields` win over `echo` where both have a field.
+    `fields` win over `sound` where both have a field. With `last_follows` the last bit of the last
+    bitmap is set too, and the caller appends that field: a MAC can only be made of all the rest.
     """
     raw_mti = mti.encode("ascii", "replace")
     if len(raw_mti) != _MTI_END or not raw_mti.isdigit():
         raise WireError("MTI", 0, "four digits 0-9", repr(mti))
     hexed = profile is _HEX
-    plan = _writing(echo.numbers, tuple(fields), hexed)
-    values = dict(echo.fields)
-    for number in plan.rewritten:
-        values[number] = _written(number, values[number], hexed)
+    bitmap, pick, varying, as_hex = _writing(sound.numbers, tuple(fields), hexed, last_follows)
+    values = dict(sound.fields)
+    for number in as_hex:
+        values[number] = values[number].hex().upper().encode("ascii")
+    for number, prefix in varying:
+        values[number] = prefix % len(values[number]) + values[number]
     for number, value in fields.items():
         values[number] = _written(number, value, hexed)
-    return b"".join((raw_mti, plan.bitmap, *plan.pick(values)))
+    return b"".join((raw_mti, bitmap, *pick(values)))
 
 
 def offset_of(number: int, decoded: Decoded, profile: Profile) -> int:
@@ -194,38 +205,40 @@ def _from_hex(number: int, value: bytes, offset: int) -> bytes:
     return bytes.fromhex(value.decode("ascii"))
 
 
-class _Writing(msgspec.Struct, frozen=True):
-    """What it takes to write fields: their bitmap, their order, and which of the echo need work.
-
-    `rewritten` are echoed fields that travel in another form than they are kept: with a length
-    prefix, or as hex.
-    """
-
-    bitmap: bytes
-    pick: Callable[[Mapping[int, bytes]], Iterable[bytes]]
-    rewritten: tuple[int, ...]
+_Writing = tuple[
+    bytes,
+    Callable[[Mapping[int, bytes]], Iterable[bytes]],
+    tuple[tuple[int, bytes], ...],
+    tuple[int, ...],
+]
+"""Bitmaps, the values in order, sound fields with the format of their length, and those as hex."""
 
 
 @lru_cache(maxsize=PLANS_MAX)
-def _writing(echoed: tuple[int, ...], made: tuple[int, ...], hexed: bool) -> _Writing:
-    """Return the plan for a message of echoed and newly made fields; raises `WireError`."""
-    numbers = sorted({*echoed, *made})
+def _writing(
+    sound: tuple[int, ...], checked: tuple[int, ...], hexed: bool, last_follows: bool
+) -> _Writing:
+    """Return the plan for a message of these fields; raises `WireError`."""
+    numbers = sorted({*sound, *checked})
     for number in numbers:
         if number not in FIELDS:
             raise WireError("bitmap", 0, "fields 2 to 64 and 66 to 128", str(number))
-    bits = sum(1 << (FIELD_MAX - number) for number in numbers)
-    if numbers and numbers[-1] > FIELD_MAX // 2:
-        bitmap = b"%032X" % (bits | 1 << (FIELD_MAX - 1))
-    else:
-        bitmap = b"%016X" % (bits >> FIELD_MAX // 2)
+    secondary = bool(numbers) and numbers[-1] > FIELD_MAX // 2
+    width = FIELD_MAX if secondary else FIELD_MAX // 2
+    if last_follows and width in numbers:
+        raise WireError(str(width), 0, "no value yet: it is made of all the others", "a value")
+    announced = {*numbers, width} if last_follows else {*numbers}
+    bits = sum(1 << (width - number) for number in announced)
+    bitmap = b"%032X" % (bits | 1 << (FIELD_MAX - 1)) if secondary else b"%016X" % bits
     # An itemgetter of one item gives no tuple, and of none is an error.
     pick = itemgetter(*numbers) if len(numbers) > 1 else lambda values: map(values.get, numbers)
-    changed = (
-        number
-        for number in echoed
-        if FIELDS[number].length or (hexed and FIELDS[number].charset is Charset.BINARY)
+    writers = {number: _writer(number, hexed) for number in sound if number not in checked}
+    return (
+        bitmap,
+        pick,
+        tuple((number, writer.prefix) for number, writer in writers.items() if writer.prefix),
+        tuple(number for number, writer in writers.items() if writer.hexed),
     )
-    return _Writing(bitmap, pick, tuple(set(changed) - set(made)))
 
 
 def _written(number: int, value: bytes, hexed: bool) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -12,6 +13,9 @@ from processing.wire.iso8583.errors import WireError, shown
 from processing.wire.iso8583.spec import FIELDS, Profile
 from processing.wire.receipt import PATH_MAX, Receipt, ReceiptError
 from processing.wire.transaction import Evidence, SignatureAlgorithm
+
+HEADS_MAX: Final = 64
+"""Most pairs of tag and length that are kept ready: a receipt has seventeen lengths."""
 
 NONCE: Final = 0xDF01
 SIGNATURE: Final = 0xDF02
@@ -30,6 +34,10 @@ _AS_WRITTEN: Final = Struct(">3s16s3s64s3s1s4s")
 _EVIDENCE_OF_BYTE: Final = {bytes((key,)): evidence for evidence, key in KEY_OF_EVIDENCE.items()}
 _ECDSA: Final = SignatureAlgorithm.ECDSA_P256_SHA256
 _NUMBER: Final = 55
+# Asking an enum for a member takes as long as three look-ups.
+_HEX: Final = Profile.HEX
+_ROOM: Final = FIELDS[_NUMBER].room(Profile.BINARY)
+_ROOM_HEX: Final = FIELDS[_NUMBER].room(_HEX)
 _RECEIPT_BYTES: Final = 128
 _LONG: Final = 0x80
 """A BER length of this or more says how many bytes of length follow."""
@@ -125,7 +133,7 @@ def encode_receipt(request_digest: bytes, receipt: bytes, profile: Profile) -> b
     if receipt:
         objects[RECEIPT] = receipt
     data = write_objects(objects, ANSWER_OBJECTS)
-    if len(data) > FIELDS[_NUMBER].room(profile):
+    if len(data) > (_ROOM_HEX if profile is _HEX else _ROOM):
         objects[RECEIPT] = _without_path(receipt)
         data = write_objects(objects, ANSWER_OBJECTS)
     return data
@@ -145,11 +153,12 @@ def write_objects(objects: Mapping[int, bytes], known: Mapping[int, Object]) -> 
 
     Raises `WireError` for a value of the wrong length.
     """
-    parts = []
+    parts: list[bytes] = []
     for tag, value in objects.items():
-        if not known[tag].least <= len(value) <= known[tag].most:
-            raise _wrong_size(tag, len(value), known[tag], 0)
-        parts += [tag.to_bytes(2), _ber_length(len(value)), value]
+        size = len(value)
+        if not known[tag].least <= size <= known[tag].most:
+            raise _wrong_size(tag, size, known[tag], 0)
+        parts += (_head(tag, size), value)
     return b"".join(parts)
 
 
@@ -197,10 +206,13 @@ def _name(tag: int) -> str:
     return f"55.{tag:04X}"
 
 
-def _ber_length(size: int) -> bytes:
+@lru_cache(maxsize=HEADS_MAX)
+def _head(tag: int, size: int) -> bytes:
+    """Return tag and length of a data object."""
     if size < _LONG:
-        return bytes((size,))
-    return b"\x81" + bytes((size,)) if size < 0x100 else b"\x82" + size.to_bytes(2)
+        return tag.to_bytes(2) + bytes((size,))
+    long = b"\x81" + bytes((size,)) if size < 0x100 else b"\x82" + size.to_bytes(2)
+    return tag.to_bytes(2) + long
 
 
 def _wrong_size(tag: int, size: int, known: Object, offset: int) -> WireError:

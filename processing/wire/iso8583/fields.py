@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Final
 
 from processing.wire.iso8583.codec import offset_of
@@ -13,6 +14,9 @@ from processing.wire.iso8583.tlv48 import Entries, Entry, Tag, written
 from processing.wire.transaction import MessageClass, TransactionKey
 
 KEY_ID_MAX: Final = 255
+DAYS_MAX: Final = 256
+"""Most dates whose text is kept ready."""
+
 _CMAC_SCHEME: Final = b"01"
 
 
@@ -58,8 +62,9 @@ def transmission_time(sent_at_ms: int) -> bytes:
     return sent.strftime("%m%d%H%M%S").encode("ascii")
 
 
+@lru_cache(maxsize=DAYS_MAX)
 def day_text(day: date) -> str:
-    """Return a date as yyyymmdd; many times faster than strftime, and right before year 1000."""
+    """Return a date as yyyymmdd; right before year 1000 too, which strftime is not."""
     return f"{day.year:04d}{day.month:02d}{day.day:02d}"
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from processing.wire.iso8583.codec import NO_ECHO, Echo, encode
+from processing.wire.iso8583.codec import NO_FIELDS, Sound, encode
 from processing.wire.iso8583.errors import Decoded, WireError
 from processing.wire.iso8583.spec import MAC_BYTES, Profile
 
@@ -23,7 +23,6 @@ MAC_SECONDARY: Final = 128
 
 # Asking an enum for a member takes as long as three look-ups.
 _BINARY: Final = Profile.BINARY
-_NO_MAC: Final = bytes(MAC_BYTES)
 
 
 class Mac:
@@ -47,19 +46,19 @@ class Mac:
 
 
 def sealed(
-    mti: str, fields: Mapping[int, bytes], profile: Profile, mac: Mac | None, echo: Echo = NO_ECHO
+    mti: str,
+    fields: Mapping[int, bytes],
+    profile: Profile,
+    mac: Mac | None,
+    sound: Sound = NO_FIELDS,
 ) -> bytes:
     """Return the message with its MAC, or without one when there is no key for it.
 
-    `fields` and `echo` as in `codec.encode`.
+    `fields` and `sound` as in `codec.encode`.
     """
     if mac is None:
-        return encode(mti, fields, profile, echo)
-    secondary = max(fields, default=0) > MAC_PRIMARY
-    secondary = secondary or (echo.numbers != () and echo.numbers[-1] > MAC_PRIMARY)
-    number = MAC_SECONDARY if secondary else MAC_PRIMARY
-    room = encode(mti, {**fields, number: _NO_MAC}, profile, echo)
-    covered = room[: -_mac_characters(profile)]
+        return encode(mti, fields, profile, sound)
+    covered = encode(mti, fields, profile, sound, last_follows=True)
     tag = mac.tag(covered)
     return covered + (tag if profile is _BINARY else tag.hex().upper().encode("ascii"))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -183,6 +184,9 @@ class Mti(msgspec.Struct, frozen=True):
 TRANSACTION_CLASSES: Final = frozenset(int(one) for one in MessageClass)
 TOTALS_CLASS: Final = 5
 NETWORK_CLASS: Final = 8
+ANSWER_MTIS_MAX: Final = 64
+"""Most type indicators whose answer is kept ready: terminals send sixteen."""
+
 _ADMINISTRATIVE_ANSWER: Final = "0610"
 
 
@@ -201,6 +205,7 @@ def _mtis() -> dict[str, Mti]:
 MTIS: Final = _mtis()
 
 
+@lru_cache(maxsize=ANSWER_MTIS_MAX)
 def answer_mti(text: str) -> str:
     """Return the type indicator of the answer: the function digit one higher, origin 0.
 
