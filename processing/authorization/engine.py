@@ -242,6 +242,9 @@ class Engine:
             decisions = sorted(found, key=lambda decision: decision.ordinal)
             if place in incomplete:
                 decisions = await self._journal.block(*place)
+                if not decisions:
+                    # Part of the block was archived: the receipt given then is the only one.
+                    continue
             signed_at_ms = decisions[0].decided_at_ms
             for decision, receipt in zip(
                 decisions, await sign_block(self._signer, decisions, signed_at_ms), strict=True

@@ -11,9 +11,11 @@ from processing.wire.transaction import DecidedLine, Decision
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BLOCK: Final = """
-    SELECT request_digest, outcome, approval_code, posting_date, decided_at, lane, block, ordinal,
-        covered_kopecks, paid_kopecks
-    FROM journal.event WHERE lane = $1 AND block = $2 ORDER BY ordinal
+    SELECT e.request_digest, e.outcome, e.approval_code, e.posting_date, e.decided_at, e.lane,
+        e.block, e.ordinal, e.covered_kopecks, e.paid_kopecks, b.leaf_count
+    FROM journal.event AS e
+    INNER JOIN journal.block AS b USING (lane, block)
+    WHERE e.lane = $1 AND e.block = $2 ORDER BY e.ordinal
 """
 
 
@@ -24,9 +26,15 @@ class JournalStore:
         self._pool = pool
 
     async def block(self, lane: int, block: int) -> list[Decision]:
-        """Return a block's decisions in order; empty when there is no such block."""
+        """Return a block's decisions in order; empty when there is no such block.
+
+        Empty, too, when some of them were archived: from the others alone no receipt can be made,
+        since their Merkle root is not the block's.
+        """
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_BLOCK, lane, block)
+        if rows and rows[0]["leaf_count"] != len(rows):
+            return []
         return [
             Decision(
                 request_digest=row["request_digest"],

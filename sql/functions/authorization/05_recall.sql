@@ -3,6 +3,8 @@
 -- if a reversal closed the key before the request came. An advice reports what already happened:
 -- when its key is taken it is decided all the same, under a key that the centre assigns; if what
 -- took the key is the reversal of this very card and holder, the advice is marked as closed.
+-- A key of a closed month may have been decided in rows that were archived since: nothing is
+-- decided under it any more, nothing stored (203), an advice included.
 -- `answer` is NULL for a request that is still to be decided, under `request.assigned`.
 CREATE OR REPLACE FUNCTION engine.recall(
     p_requests engine.request[]
@@ -21,6 +23,9 @@ LANGUAGE sql STABLE ROWS 256 AS $$
                 r.ordinal, TRUE, same.outcome, same.approval_code, same.posting_date,
                 same.decided_at, same.lane, same.block, same.ordinal, same.covered_kopecks,
                 same.paid_kopecks, same.facts, NULL
+            )::engine.answer
+            WHEN r.business_date < (SELECT journal.closed_before()) THEN ROW(
+                r.ordinal, FALSE, 203, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
             )::engine.answer
             WHEN taken.closed AND NOT r.advice THEN ROW(
                 r.ordinal, FALSE, 204, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL

@@ -3,7 +3,8 @@
 -- A reversal whose original is unknown closes the original's key, so that a late original is
 -- refused (204); an original that was declined or taken back before leaves nothing to do. Each of
 -- these is approved: the terminal's wish holds. Only a reversal that names something else than the
--- original (other card, other holder, not a service) is refused.
+-- original (other card, other holder, not a service) is refused, and one whose original lies in a
+-- closed month: nothing is taken back there any more (501).
 -- Raises 23505 when the original is being decided, or taken back, elsewhere at this moment.
 CREATE OR REPLACE FUNCTION engine.reverse(
     p_request engine.request, p_lane smallint, p_block bigint, p_place smallint,
@@ -41,6 +42,9 @@ BEGIN
         OR p_request.parent_message_class = 4 THEN
         outcome := 502;
         facts := jsonb_build_object('field', 'parent');
+    ELSIF p_request.parent_business_date < journal.closed_before() THEN
+        outcome := 501;
+        facts := jsonb_build_object('original', 'archived');
     ELSIF original.stan IS NULL THEN
         facts := jsonb_build_object('original', 'unknown');
         written := 2;
