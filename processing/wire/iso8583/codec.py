@@ -99,8 +99,7 @@ def encode(
     `fields` win over `sound` where both have a field. With `last_follows` the last bit of the last
     bitmap is set too, and the caller appends that field: a MAC can only be made of all the rest.
     """
-    raw_mti = mti.encode("ascii", "replace")
-    if len(raw_mti) != _MTI_END or not raw_mti.isdigit():
+    if len(mti) != _MTI_END or not (mti.isascii() and mti.isdigit()):
         raise WireError("MTI", 0, "four digits 0-9", repr(mti))
     hexed = profile is _HEX
     bitmap, pick, varying, as_hex = _writing(sound.numbers, tuple(fields), hexed, last_follows)
@@ -111,7 +110,7 @@ def encode(
         values[number] = prefix % len(values[number]) + values[number]
     for number, value in fields.items():
         values[number] = _written(number, value, hexed)
-    return b"".join((raw_mti, bitmap, *pick(values)))
+    return b"".join((mti.encode("ascii"), bitmap, *pick(values)))
 
 
 def offset_of(number: int, decoded: Decoded, profile: Profile) -> int:
