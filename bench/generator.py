@@ -1,8 +1,9 @@
 """The load generator: a process of its own that sends sales and times their answers.
 
 `python -m bench.generator WORLD` reads one task per line from standard input, makes its messages
-ready (signed and sealed, which costs far more than sending them), answers `{"built": n}`, waits for
-a line, runs, and answers with the result. So nothing is signed while the clock runs.
+ready (signed and sealed, which costs far more than sending them), says how many there are, waits
+for a line, runs, says that it is done, and then gives the result. So nothing is signed or verified
+while the clock runs.
 
 Closed loop: each connection keeps so many requests unanswered, which finds the saturation. Open
 loop: requests leave at times drawn before (a Poisson process, as `pgbench --rate` does), and an
@@ -13,6 +14,7 @@ requests it held back (coordinated omission).
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import random
 import sys
@@ -76,6 +78,12 @@ class Built(msgspec.Struct, frozen=True):
     """The messages are ready."""
 
     built: int
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The clock has stopped; the samples are about to be verified."""
+
+    sent: int
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -354,7 +362,12 @@ def play(task: Task, world: World) -> Result:
     if not sys.stdin.readline():
         raise SystemExit
     run = Run(task, messages)
+    # A collection of so many long-lived messages would be a stall of its own.
+    gc.collect()
+    gc.freeze()
     uvloop.run(run.play())
+    _say(Done(run.sent))
+    gc.unfreeze()
     faults: list[str] = []
     verified = 0
     if task.target is Target.CENTRE:

@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from bench.generator import Built, Result, Task
+from bench.generator import Built, Done, Result, Task
 from bench.rig import CHECKOUT
 
 
@@ -53,8 +53,12 @@ class Generator:
         """Tell it to send; does not wait."""
         self._say("go")
 
+    def wait_done(self) -> int:
+        """Return the number of messages sent, as soon as the run is over."""
+        return msgspec.json.decode(self._hear(), type=Done).sent
+
     def result(self) -> Result:
-        """Return what it saw, once the run is over."""
+        """Return what it saw, once its samples are verified."""
         return msgspec.json.decode(self._hear(), type=Result)
 
     def close(self) -> None:

@@ -198,13 +198,19 @@ class Rig:
 
     def spent(self) -> Spent:
         """Return the CPU time spent so far."""
-        parts = (usage.tree(self.process_id(name)).cpu_us for name in _PARTS)
-        return Spent(*parts, usage.machine().busy_us)
+        cpu_us = {name: usage.tree(self.process_id(name)).cpu_us for name in _PARTS}
+        return Spent(
+            server=cpu_us["centre"],
+            hsm=cpu_us["hsm"],
+            postgres=cpu_us["postgres"],
+            naive=cpu_us["naive"],
+            machine=usage.machine().busy_us,
+        )
 
     def log_of(self, name: str) -> str:
         """Return the end of a program's log."""
         path = self.home / f"{name}.log"
-        return path.read_text("utf-8", "replace")[-4000:] if path.exists() else ""
+        return path.read_text("utf-8", "replace")[-2000:] if path.exists() else ""
 
     def close(self) -> None:
         """End everything and remove it."""

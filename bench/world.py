@@ -112,8 +112,8 @@ async def load(
     await _copy(connection, "rights.card_authority", (_authority(i, HOT_HOLDER, term) for i in hot))
     right = uuid_of("right", cards)
     await _copy(connection, "rights.entitlement", [_entitlement(HOT_HOLDER, right, term)])
-    rows = [_allowance(HOT_HOLDER, right, cards * ALLOWANCES_PER_HOLDER, "M01", term)]
-    await _copy(connection, "rights.allowance", rows)
+    hot_allowance = _allowance(HOT_HOLDER, right, cards * ALLOWANCES_PER_HOLDER, "M01", term)
+    await _copy(connection, "rights.allowance", [hot_allowance])
     await connection.execute("ANALYZE")
 
 

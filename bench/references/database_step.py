@@ -1,0 +1,132 @@
+"""The database step alone: engine.authorize without a wire, without cryptography, without receipts.
+
+Batches of 256 go over as many connections as there are workers; one call per request goes over as
+many as pgbench has clients. Each connection is a lane of the journal, as a worker's is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from bench.references.pgbench import CLIENTS
+from bench.rig import Rig, RigError
+from bench.traffic import Sales, Traffic
+from processing.authorization.model import Case, Proof
+from processing.authorization.store import AuthorizationStore, BatchCollisionError
+from processing.journal.lane import Lane
+from processing.kernel.bucket import bucket_of
+from processing.kernel.database import SessionLimits, open_pool, open_session
+from processing.kernel.roles import Role
+from processing.wire.digest import canonical_bytes
+
+BATCH: Final = 256
+BATCH_CONNECTIONS: Final = 2
+SINGLE_CONNECTIONS: Final = CLIENTS
+COLLISIONS_MAX: Final = 50
+LIMITS: Final = SessionLimits(connections_max=SINGLE_CONNECTIONS)
+
+
+class StepRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Sales decided, per second by the clock, and this process' own CPU time per sale."""
+
+    count: int
+    rate_per_second: float
+    client_cpu_us: float
+    collisions: int
+
+
+def database_step(rig: Rig, first_number: int, count: int, size: int, duration_ms: int) -> StepRun:
+    """Decide up to `count` sales in batches of `size` for a while."""
+    cases = list(_cases(rig, first_number, count))
+    batches = [cases[start : start + size] for start in range(0, len(cases), size)]
+    connections = BATCH_CONNECTIONS if size > 1 else SINGLE_CONNECTIONS
+    return asyncio.run(_decide(rig, batches, connections, duration_ms))
+
+
+async def _decide(
+    rig: Rig, batches: list[list[Case]], connections: int, duration_ms: int
+) -> StepRun:
+    dsn = rig.embedded.dsn(Role.PROCESSING)
+    pool = await open_pool(dsn, Role.PROCESSING, "bench", LIMITS)
+    store = AuthorizationStore(pool)
+    waiting = iter(batches)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(pool.close)
+        lanes = []
+        for _ in range(connections):
+            lane = Lane(lambda: open_session(dsn, Role.PROCESSING, "bench lane"))
+            stack.push_async_callback(lane.release)
+            lanes.append((lane, await lane.next_block()))
+        begun, cpu = time.perf_counter(), time.process_time()
+        end = begun + duration_ms / 1000
+        counts = await asyncio.gather(
+            *(_work(rig, store, lane, block, waiting, end) for lane, block in lanes)
+        )
+        elapsed = time.perf_counter() - begun
+        cpu_us = (time.process_time() - cpu) * 1_000_000
+    decided = sum(count for count, _ in counts)
+    return StepRun(
+        count=decided,
+        rate_per_second=decided / elapsed,
+        client_cpu_us=cpu_us / max(1, decided),
+        collisions=sum(collisions for _, collisions in counts),
+    )
+
+
+async def _work(
+    rig: Rig,
+    store: AuthorizationStore,
+    lane: Lane,
+    block: int,
+    batches: Iterator[list[Case]],
+    end: float,
+) -> tuple[int, int]:
+    """Decide batches until they or the time end; return sales decided and batches tried again."""
+    decided = collisions = 0
+    while time.perf_counter() < end and (batch := next(batches, None)) is not None:
+        while not await _decided(rig, store, lane.number, block, batch):
+            collisions += 1
+            if collisions > COLLISIONS_MAX:
+                raise RigError("the database step collides without end")
+        block += 1
+        decided += len(batch)
+    return decided, collisions
+
+
+async def _decided(
+    rig: Rig, store: AuthorizationStore, lane: int, block: int, batch: Sequence[Case]
+) -> bool:
+    now_ms = time.time_ns() // 1_000_000
+    day = rig.world.business_date
+    try:
+        rulings = await store.authorize(lane, block, now_ms, day, batch)
+    except BatchCollisionError:
+        return False
+    if not all(ruling.outcome.approved for ruling in rulings):
+        refused = next(ruling for ruling in rulings if not ruling.outcome.approved)
+        raise RigError(f"the database step refused a sale: {refused.outcome.name} {refused.facts}")
+    return True
+
+
+def _cases(rig: Rig, first_number: int, count: int) -> Iterator[Case]:
+    sales = Sales(rig.world, Traffic.SINGLE)
+    signed_at_ms = time.time_ns() // 1_000_000
+    for number in range(first_number, first_number + count):
+        request = sales.request(sales.draft(number), signed_at_ms)
+        canonical = canonical_bytes(request)
+        yield Case(
+            request,
+            canonical,
+            hashlib.sha256(canonical).digest(),
+            Proof.RIGHT,
+            UUID(bytes=request.holder_id),
+            bucket_of(request.holder_id),
+        )
