@@ -166,6 +166,7 @@ class Programs:
             "SPK_HSM": str(self.hsm_address),
             "SPK_HSM_PASSPHRASE": PASSPHRASE,
             "SPK_TIME_ZONE": ZONE,
+            "SPK_LOG_LEVEL": "debug",
             "SPK_ISO8583_LISTEN": "127.0.0.1:0",
             "SPK_HTTP_LISTEN": "127.0.0.1:0",
         }
