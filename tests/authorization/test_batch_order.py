@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -113,8 +114,10 @@ def requests(draw: st.DrawFn) -> list[Case]:
     return cases
 
 
+# Twice some eighty statements per example: slow where several workers share two cores.
+@pytest.mark.timeout(300)
 @settings(
-    max_examples=120,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
