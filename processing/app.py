@@ -262,7 +262,8 @@ class Centre:
 
     @contextlib.asynccontextmanager
     async def _pool(self, role: Role) -> AsyncIterator[DatabasePool]:
-        pool = await open_pool(self._dsns[role], role, self._name)
+        # What the centre runs on its pools never changes a session.
+        pool = await open_pool(self._dsns[role], role, self._name, unchanging=True)
         try:
             yield pool
         finally:

@@ -145,12 +145,19 @@ class DatabasePool:
 
 
 async def open_pool(
-    dsn: str, role: Role, application_name: str, limits: SessionLimits = ONLINE_LIMITS
+    dsn: str,
+    role: Role,
+    application_name: str,
+    limits: SessionLimits = ONLINE_LIMITS,
+    *,
+    unchanging: bool = False,
 ) -> DatabasePool:
     """Connect to `dsn` and act there as `role` on every connection.
 
     `application_name` appears in the server's own views and log. Each new connection is checked
-    for durability. Raises `DatabaseUnavailableError`, `DurabilityError`, `DatabaseError`.
+    for durability. `unchanging` promises that no statement changes its session (SET, LISTEN, an
+    advisory lock), which saves a trip to the server each time a connection is given back.
+    Raises `DatabaseUnavailableError`, `DurabilityError`, `DatabaseError`.
     """
     pool = asyncpg.create_pool(
         dsn,
@@ -160,7 +167,7 @@ async def open_pool(
         command_timeout=limits.command_timeout_ms / 1000,
         server_settings=session_settings(role, application_name, limits),
         init=check_server,
-        reset=_leave_as_it_is,
+        reset=_leave_as_it_is if unchanging else None,
     )
     try:
         await pool
@@ -170,7 +177,7 @@ async def open_pool(
 
 
 async def _leave_as_it_is(_connection: Connection) -> None:
-    """Give a connection back unchanged: nobody here changes a session, and a RESET costs a trip."""
+    """Give a connection back without a RESET."""
 
 
 async def open_session(
