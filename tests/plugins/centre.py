@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fuzz-seconds", type=float, default=0.0, help="how long the gateway's fuzz test goes on"
     )
     group.addoption(
-        "--kill-cycles", type=int, default=4, help="how often the centre is killed under load"
+        "--kill-cycles", type=int, default=3, help="how often the centre is killed under load"
     )
 
 
@@ -155,26 +155,25 @@ class Program:
 
 
 class Programs:
-    """A folder with a key service, and centres that run from it as processes."""
+    """A folder with keys, and programs that run from it as processes.
 
-    def __init__(self, folder: Path, ends: contextlib.ExitStack) -> None:
+    They use the session's key service at `key_service`; a test that kills it starts its own.
+    """
+
+    def __init__(self, folder: Path, key_service: UnixAddress, ends: contextlib.ExitStack) -> None:
         self.folder = folder
+        self.hsm_address = key_service
         self._ends = ends
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SPK_")}
         self.environment = kept | {
             "SPK_HOME": str(folder),
-            "SPK_HSM": str(self.hsm_address),
+            "SPK_HSM": str(key_service),
             "SPK_HSM_PASSPHRASE": PASSPHRASE,
             "SPK_TIME_ZONE": ZONE,
             "SPK_LOG_LEVEL": "debug",
             "SPK_ISO8583_LISTEN": "127.0.0.1:0",
             "SPK_HTTP_LISTEN": "127.0.0.1:0",
         }
-
-    @property
-    def hsm_address(self) -> UnixAddress:
-        """Where the key service listens."""
-        return UnixAddress(self.folder / "hsm.sock")
 
     def start(self, *words: str, **environment: str) -> Program:
         """Start an `spk` command; it does not outlive the test."""
@@ -183,7 +182,9 @@ class Programs:
         return program
 
     def start_hsm(self) -> Program:
-        """Start the key service and wait until it answers."""
+        """Start a key service of this test's own and wait until it answers."""
+        self.hsm_address = UnixAddress(self.folder / "hsm.sock")
+        self.environment["SPK_HSM"] = str(self.hsm_address)
         program = self.start("hsm", "run", "--keys", str(self.folder / "keys.spk"))
         with HsmClient(self.hsm_address) as client:
             client.wait_ready(READY_SECONDS * 1000)
@@ -200,13 +201,29 @@ class Programs:
             return Mac(client.derive_terminal_key(terminal_id, key_id))
 
 
-@pytest.fixture
-def programs(town_keys: KeyMaterial) -> Iterator[Programs]:
-    """Give an empty folder for real programs, with keys for the key service."""
+@contextlib.contextmanager
+def _key_folder(town_keys: KeyMaterial) -> Iterator[Path]:
     # Not pytest's own folder: a socket's path has 107 bytes at most, and the embedded server
     # runs as another user when this is root.
-    with contextlib.ExitStack() as ends:
-        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="spk-run-")))
+    with tempfile.TemporaryDirectory(prefix="spk-run-") as name:
+        folder = Path(name)
         folder.chmod(0o755)
         create_key_file(folder / "keys.spk", town_keys, PASSPHRASE, LIGHT_SCRYPT)
-        yield Programs(folder, ends)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def key_service(town_keys: KeyMaterial) -> Iterator[UnixAddress]:
+    """Give the address of a key service with the town's keys: a process of the whole session."""
+    with contextlib.ExitStack() as ends:
+        folder = ends.enter_context(_key_folder(town_keys))
+        service = Programs(folder, UnixAddress(folder / "hsm.sock"), ends)
+        service.start_hsm()
+        yield service.hsm_address
+
+
+@pytest.fixture
+def programs(town_keys: KeyMaterial, key_service: UnixAddress) -> Iterator[Programs]:
+    """Give an empty folder for real programs."""
+    with contextlib.ExitStack() as ends:
+        yield Programs(ends.enter_context(_key_folder(town_keys)), key_service, ends)

@@ -1,0 +1,450 @@
+"""One day in a small region, every amount against figures worked out by hand.
+
+A real centre and a real key service run as processes; the station issues cards at a PC/SC reader
+through the centre's API; terminals sell at a PC/SC reader. The figures stand in `DAY`, with the
+arithmetic beside them, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from card_personalization.chip.chaining import open_channel
+from card_personalization.chip.piv.client import PivClient
+from card_personalization.chip.softcard.card import SoftCard
+from card_personalization.readers.virtual import VirtualReaders
+from card_personalization.station.centre import CentreClient
+from card_personalization.station.issuing import issue_card
+from card_personalization.station.pin_letter import PinLetter
+from card_personalization.station.steps import Workplace
+from hsm_stub.client.async_client import AsyncHsmClient
+from hsm_stub.client.client import HsmClient
+from processing.cards.stations import new_token, token_sha256
+from processing.kernel.clock import SystemClock
+from processing.kernel.config import ListenAddress
+from processing.kernel.database import REPORTING_LIMITS, open_pool
+from processing.kernel.roles import Role
+from processing.reconciliation.export import FileOrder, export_day
+from processing.reconciliation.model import Amounts, Balance, DayOrder, DayReport
+from processing.reconciliation.whole_file import whole_file
+from processing.region.cast import load_cast
+from processing.region.generate import RegionOrder, generate, load_sources
+from processing.region.store import load_region
+from processing.terminals.enrolment import parameters_of
+from processing.terminals.store import TerminalStore
+from processing.wire.api import OrderRequest
+from processing.wire.iso8583.messages import Settlement, TerminalTotals
+from processing.wire.outcome import Outcome
+from processing.wire.parameter_file import FramingName, ParameterFile, ProfileName
+from processing.wire.receipt import Receipt
+from processing.wire.receipt_file import ReceiptFile
+from processing.wire.transaction import Answer, Evidence, Request
+from terminal_sim.card import PresentedCard, reader_card
+from terminal_sim.desk import Desk, RungUp, now_ms, open_till, ring_up
+from terminal_sim.order import parse_order
+from terminal_sim.till import Result, Sale, Till
+from tests.authorization.audit import audit
+from tests.plugins.centre import Programs
+from tests.plugins.postgres import Database
+
+pytestmark = [pytest.mark.pcsc, pytest.mark.timeout(300)]
+
+ZONE: Final = "Asia/Yekaterinburg"
+STATION: Final = "office-1"
+PEOPLE: Final = ("sokolova", "irina", "orlov", "lebedeva", "gromova")
+
+
+class Deed(NamedTuple):
+    """What one citizen buys at one terminal, and what each line must cost whom, in kopecks."""
+
+    who: str
+    terminal: str
+    service: str
+    order: tuple[str, ...]
+    outcome: Outcome
+    covered: tuple[int, ...] = ()
+    paid: tuple[int, ...] = ()
+
+
+TAKE_BACK: Final = "take back"
+"""In place of a service: the terminal's first sale is reversed."""
+
+DAY: Final = (
+    # Enalapril is free and has no cap: 2 x 145.50 = 291.00, all of it covered.
+    Deed(
+        "sokolova",
+        "AP000001",
+        "MEDICINE",
+        ("ENALAPRIL-10-20=2@145.50",),
+        Outcome.APPROVED,
+        (29_100,),
+        (0,),
+    ),
+    # Metformin at half price up to 240.00: 240.00 / 2 = 120.00; 289.90 - 120.00 = 169.90.
+    Deed(
+        "sokolova",
+        "AP000001",
+        "MEDICINE",
+        ("METFORMIN-850-60=1@289.90",),
+        Outcome.APPROVED,
+        (12_000,),
+        (16_990,),
+    ),
+    # The third and last pack of enalapril: 145.55. Metformin below its cap: 199.99 / 2 = 99.995,
+    # half-up 100.00; the citizen pays the remainder, 99.99.
+    Deed(
+        "sokolova",
+        "AP000001",
+        "MEDICINE",
+        ("ENALAPRIL-10-20=1@145.55", "METFORMIN-850-60=1@199.99"),
+        Outcome.APPROVED,
+        (14_555, 10_000),
+        (0, 9_999),
+    ),
+    # The prescription was for three packs.
+    Deed(
+        "sokolova",
+        "AP000002",
+        "MEDICINE",
+        ("ENALAPRIL-10-20=1@145.50",),
+        Outcome.ALLOWANCE_EXHAUSTED,
+    ),
+    # Half of 98.51 is 49.255, half-up 49.26; no cap; 98.51 - 49.26 = 49.25.
+    Deed(
+        "gromova",
+        "AP000002",
+        "MEDICINE",
+        ("AMLODIPINE-5-30=1@98.51",),
+        Outcome.APPROVED,
+        (4_926,),
+        (4_925,),
+    ),
+    # The child's free drops on the mother's card, up to 210.00: 224.80 - 210.00 = 14.80.
+    Deed(
+        "irina",
+        "AP000001",
+        "MEDICINE",
+        ("CETIRIZINE-DROPS-10=1@224.80",),
+        Outcome.APPROVED,
+        (21_000,),
+        (1_480,),
+    ),
+    # No prescription.
+    Deed(
+        "orlov",
+        "AP000001",
+        "MEDICINE",
+        ("ENALAPRIL-10-20=1@145.50",),
+        Outcome.NO_ENTITLEMENT,
+    ),
+    # A visit that is only counted, and one at the price of 1500.00, which insurance pays.
+    Deed("orlov", "CL000001", "OMS.VISIT", ("B01.047.001",), Outcome.APPROVED, (0,), (0,)),
+    Deed(
+        "gromova",
+        "CL000001",
+        "OMS.VISIT",
+        ("B01.015.001=1@1500",),
+        Outcome.APPROVED,
+        (150_000,),
+        (0,),
+    ),
+    # Five people: the norm is 5 x 4.130 = 20.650 m3 of water and 5 x 70 = 350 kWh.
+    # Water: 12.5 x 54.87 = 685.875, half-up 685.88; the tariff allows 685.875, half of it is
+    # 342.9375, half-up 342.94; 685.88 - 342.94 = 342.94.
+    # Power: 420 x 5.12 = 2150.40; within the norm 350 x 5.12 = 1792.00, half of it 896.00;
+    # 2150.40 - 896.00 = 1254.40.
+    Deed(
+        "irina",
+        "UT000001",
+        "UTILITY",
+        ("WATER.COLD=12.5@54.87", "POWER=420@5.12"),
+        Outcome.APPROVED_PARTLY,
+        (34_294, 89_600),
+        (34_294, 125_440),
+    ),
+    # A certificate of 15 000.00 pays 3 x 420.00 = 1260.00.
+    Deed(
+        "lebedeva",
+        "SC000001",
+        "CERTIFICATE",
+        ("CARE.HOUR=3@420.00",),
+        Outcome.APPROVED,
+        (126_000,),
+        (0,),
+    ),
+    # 15 000.00 - 1260.00 = 13 740.00 are left of 4 x 3890.00 = 15 560.00; 1820.00 to pay.
+    Deed(
+        "lebedeva",
+        "SC000001",
+        "CERTIFICATE",
+        ("WALKER=4@3890.00",),
+        Outcome.APPROVED_PARTLY,
+        (1_374_000,),
+        (182_000,),
+    ),
+    # The two packs of enalapril come back ...
+    Deed("sokolova", "AP000001", TAKE_BACK, (), Outcome.APPROVED),
+    # ... so that one can be had elsewhere, at 150.00.
+    Deed(
+        "sokolova",
+        "AP000003",
+        "MEDICINE",
+        ("ENALAPRIL-10-20=1@150.00",),
+        Outcome.APPROVED,
+        (15_000,),
+        (0,),
+    ),
+)
+
+
+def _totals(
+    count: int, gross: int, covered: int, paid: int, reversed_count: int = 0, reversed_: int = 0
+) -> TerminalTotals:
+    return TerminalTotals(
+        approved_count=count,
+        gross_kopecks=gross,
+        covered_kopecks=covered,
+        paid_kopecks=paid,
+        reversed_count=reversed_count,
+        reversed_covered_kopecks=reversed_,
+    )
+
+
+TOTALS: Final = {
+    # 291.00 + 289.90 + 345.54 + 224.80 = 1151.24; 291.00 + 120.00 + 245.55 + 210.00 = 866.55;
+    # 169.90 + 99.99 + 14.80 = 284.69. The first sale of 291.00 was taken back.
+    "AP000001": _totals(4, 115_124, 86_655, 28_469, 1, 29_100),
+    "AP000002": _totals(1, 9_851, 4_926, 4_925),
+    "AP000003": _totals(1, 15_000, 15_000, 0),
+    "CL000001": _totals(2, 150_000, 150_000, 0),
+    # 685.88 + 2150.40 = 2836.28; 342.94 + 896.00 = 1238.94; 342.94 + 1254.40 = 1597.34.
+    "UT000001": _totals(1, 283_628, 123_894, 159_734),
+    # 1260.00 + 15 560.00 = 16 820.00; the whole certificate; 1820.00.
+    "SC000001": _totals(2, 1_682_000, 1_500_000, 182_000),
+}
+
+# Less what was taken back: 1151.24 - 291.00 + 98.51 + 150.00 + 1500.00 + 2836.28 + 16 820.00
+# = 22 265.03; 866.55 - 291.00 + 49.26 + 150.00 + 1500.00 + 1238.94 + 15 000.00 = 18 513.75;
+# 284.69 + 49.25 + 1597.34 + 1820.00 = 3751.28.
+NET: Final = Amounts(2_226_503, 1_851_375, 375_128)
+
+
+class Office:
+    """A personalization station and a drawer with the cards it issued."""
+
+    def __init__(self, centre: CentreClient, hsm: HsmClient, readers: VirtualReaders) -> None:
+        self._centre = centre
+        self._hsm = hsm
+        self._readers = readers
+        self._cards: dict[str, SoftCard] = {}
+        self._pins: dict[str, str] = {}
+
+    def issue(self, who: str) -> None:
+        """Issue a card to one of the cast, at a reader."""
+        letters: list[PinLetter] = []
+        self._cards[who] = SoftCard()
+        with self.at_reader(who) as reader, reader_card(reader) as transport:
+            issue_card(
+                Workplace(
+                    card=PivClient(open_channel(transport)),
+                    centre=self._centre,
+                    hsm=self._hsm,
+                    request=OrderRequest(snils=load_cast().member(who).snils),
+                    hand_over=letters.append,
+                ),
+                lambda _: None,
+            )
+        self._pins[who] = letters[0].pin
+
+    @contextmanager
+    def at_reader(self, who: str) -> Iterator[str]:
+        """Put somebody's card in a reader; gives the reader's name."""
+        reader = self._readers.insert_card(self._cards[who])
+        try:
+            yield reader
+        finally:
+            self._readers.remove(reader)
+
+    def pin(self, who: str) -> str:
+        """Return the PIN from somebody's letter."""
+        return self._pins[who]
+
+
+class Town:
+    """The centre's side of the day, and the terminals' parameter files."""
+
+    def __init__(self, database: Database, programs: Programs, folder: Path) -> None:
+        self.database = database
+        self.programs = programs
+        self.folder = folder
+        self.token = new_token(STATION)
+        self.day = SystemClock(ZONE).local_date()
+
+    async def create(self) -> None:
+        """Write the region and register the station."""
+        order = RegionOrder(citizens=len(load_cast().members), seed=1, today=self.day)
+        pool = await open_pool(
+            self.database.dsn(Role.OWNER), Role.OWNER, "test region", REPORTING_LIMITS
+        )
+        await load_region(pool, generate(order, load_sources()), lambda _: None)
+        await pool.close()
+        async with self.database.connect(Role.OPERATOR) as connection:
+            await connection.execute(
+                "SELECT cards.add_station($1, $2, FALSE)", STATION, token_sha256(self.token)
+            )
+
+    async def enrol(self, port: int) -> None:
+        """Write the parameter file of each terminal of the day."""
+        pool = await open_pool(self.database.dsn(Role.OPERATOR), Role.OPERATOR, "test enrolment")
+        store = TerminalStore(pool)
+        async with AsyncHsmClient(self.programs.hsm_address) as hsm:
+            for name in TOTALS:
+                terminal = await store.terminal(name)
+                assert terminal is not None
+                parameters = await parameters_of(
+                    terminal,
+                    store,
+                    hsm,
+                    ListenAddress("127.0.0.1", port),
+                    self.day,
+                    framing=FramingName.LENGTH_2,
+                    profile=ProfileName.BINARY,
+                )
+                self.file(name).write_bytes(parameters.encode())
+        await pool.close()
+
+    def file(self, terminal: str) -> Path:
+        """Return where a terminal's parameter file is."""
+        return self.folder / f"{terminal}.json"
+
+    async def export(self, out: Path) -> DayReport:
+        """Write the day's CSV as finance does."""
+        pool = await open_pool(
+            self.database.dsn(Role.FINANCE), Role.FINANCE, "test export", REPORTING_LIMITS
+        )
+        with whole_file(out) as place:
+            report, _ = await export_day(pool, DayOrder(self.day), FileOrder(out), place)
+            place.keep()
+        await pool.close()
+        return report
+
+    async def audited(self) -> list[str]:
+        """Return what does not hold in the database."""
+        async with self.database.connect() as connection:
+            return await audit(connection)
+
+
+def play(deed: Deed, till: Till, office: Office) -> Result:
+    """Do one deed at the terminal."""
+    if deed.service == TAKE_BACK:
+        first = next(entry for entry in till.store.state.decided.values() if entry.request.lines)
+        return till.reverse(first.request.key)
+    with office.at_reader(deed.who) as reader, reader_card(reader) as transport:
+        parameters = till.terminal.parameters
+        card = PresentedCard.read(transport, parameters, now_ms())
+        lines = parse_order(deed.order, parameters)
+        wanted = RungUp(service=deed.service, lines=lines)
+        result = ring_up(till, card, wanted, lambda: office.pin(deed.who))
+        if isinstance(result, Result):
+            return result
+        # The inquiry told the cashier that there is no right; here the centre says so itself.
+        holder_id = load_cast().member(deed.who).citizen_id.bytes
+        sale = Sale(holder_id=holder_id, service=deed.service, version=1, lines=lines)
+        return till.sell(card, sale, str)
+
+
+def check(deed: Deed, result: Result, parameters: ParameterFile) -> None:
+    """Hold outcome, amounts to the kopeck, and receipt against the table."""
+    answer = result.answer
+    assert answer is not None, result.fault
+    assert result.decided, (deed, result.judgement)
+    assert answer.outcome is deed.outcome, (deed, answer.facts)
+    decision = answer.decision
+    assert decision is not None
+    if deed.service != TAKE_BACK:
+        assert tuple(line.covered_kopecks for line in decision.lines) == deed.covered, deed
+        assert tuple(line.paid_kopecks for line in decision.lines) == deed.paid, deed
+        gross = sum(line.gross_kopecks for line in result.request.lines)
+        if deed.outcome.approved:
+            assert gross == sum(deed.covered) + sum(deed.paid), deed
+    expected = Evidence.PIN if deed.service == "CERTIFICATE" else Evidence.TAP
+    if deed.service != TAKE_BACK:
+        assert result.request.evidence is expected
+    check_receipt(result.request, answer, parameters.receipt_public_key)
+
+
+def check_receipt(request: Request, answer: Answer, public_key: bytes) -> None:
+    """Verify a receipt as anyone may, also from its file; another amount must break it."""
+    assert answer.decision is not None
+    Receipt.decode(answer.receipt).verify(answer.decision, public_key)
+    items = tuple(line.item for line in request.lines)
+    file = ReceiptFile.of(request.key, items, answer.decision, answer.receipt)
+    ReceiptFile.decode(file.encode()).verify(public_key)
+
+
+def csv_sums(path: Path) -> Amounts:
+    """Add the day's file up, as a stranger with a spreadsheet would."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return Amounts(
+        *(sum(int(row[f"{name}_kopecks"]) for row in rows) for name in ("gross", "covered", "paid"))
+    )
+
+
+def test_one_day_to_the_kopeck(
+    programs: Programs, database: Database, readers: VirtualReaders, tmp_path: Path
+) -> None:
+    town = Town(database, programs, tmp_path)
+    asyncio.run(town.create())
+    programs.start_hsm()
+    centre, port = programs.start_centre(SPK_DSN=database.superuser_dsn, SPK_TIME_ZONE=ZONE)
+    address = f"http://127.0.0.1:{centre.wait_for('serving http')['port']}"
+    asyncio.run(town.enrol(port))
+    with (
+        CentreClient(address, town.token) as client,
+        HsmClient(programs.hsm_address) as hsm,
+    ):
+        office = Office(client, hsm, readers)
+        for who in PEOPLE:
+            office.issue(who)
+
+    for deed in DAY:
+        with open_till(Desk(params=town.file(deed.terminal))) as till:
+            check(deed, play(deed, till, office), till.terminal.parameters)
+
+    for terminal, expected in TOTALS.items():
+        with open_till(Desk(params=town.file(terminal))) as till:
+            compared = till.totals(town.day)
+        assert compared.mine == expected, terminal
+        assert compared.answer.totals == expected, terminal
+        assert compared.answer.settlement is Settlement.IN_BALANCE, terminal
+
+    report = asyncio.run(town.export(tmp_path / "day.csv"))
+    assert report.amounts == NET
+    assert csv_sums(tmp_path / "day.csv") == NET
+    balances = {one.terminal_id: one.balance for one in report.terminals}
+    assert balances == dict.fromkeys(TOTALS, Balance.IN_BALANCE)
+    assert asyncio.run(town.audited()) == []
+    assert centre.end() == 0
+
+
+def test_the_tables_agree_with_each_other() -> None:
+    """The figures were worked out line by line and in sum; both ways must meet."""
+    for terminal, totals in TOTALS.items():
+        deeds = [deed for deed in DAY if deed.terminal == terminal and deed.outcome.approved]
+        assert sum(sum(deed.covered) for deed in deeds) == totals.covered_kopecks
+        assert sum(sum(deed.paid) for deed in deeds) == totals.paid_kopecks
+        assert totals.gross_kopecks == totals.covered_kopecks + totals.paid_kopecks
+    net_covered = sum(
+        totals.covered_kopecks - totals.reversed_covered_kopecks for totals in TOTALS.values()
+    )
+    assert net_covered == NET.covered_kopecks
+    assert sum(totals.paid_kopecks for totals in TOTALS.values()) == NET.paid_kopecks
+    assert NET.gross_kopecks == NET.covered_kopecks + NET.paid_kopecks
