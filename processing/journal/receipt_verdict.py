@@ -206,7 +206,7 @@ def _journal_lines(file: ReceiptFile, public_key: bytes, language: Language) -> 
 def _claimed_line(file: ReceiptFile, language: Language) -> str:
     """Return what the file says beyond the proof: only the request itself could prove it."""
     number = f"{file.business_date:%Y%m%d}-{file.terminal_id}-{file.stan:06}"
-    items = ", ".join(line.item for line in file.lines) or "—"
+    items = ", ".join(line.item for line in file.lines if line.item) or "—"
     return Phrase.CLAIMED.say(language, number=number, items=items)
 
 

@@ -71,8 +71,10 @@ class ReceiptFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ) -> Self:
         """Return the file of one decision; `items` are the request's, one per decided line.
 
-        A decline decides no lines; then `items` may be longer and is left out.
+        A decline decides no lines; then `items` may be longer and is left out. A reversal decides
+        the lines of its original without naming them; lines beyond `items` stand unnamed.
         """
+        unnamed = ("",) * (len(decision.lines) - len(items))
         return cls(
             business_date=key.business_date,
             terminal_id=key.terminal_id,
@@ -88,7 +90,7 @@ class ReceiptFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             ordinal=decision.ordinal,
             lines=tuple(
                 ReceiptFileLine(item, line.covered_kopecks, line.paid_kopecks)
-                for item, line in zip(items, decision.lines, strict=False)
+                for item, line in zip((*items, *unnamed), decision.lines, strict=False)
             ),
             receipt=receipt.hex(),
         )
