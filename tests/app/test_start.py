@@ -41,7 +41,7 @@ def refused(program: Program, code: int, *parts: str) -> None:
 
 def test_an_empty_database_is_refused(programs: Programs, empty_database: Database) -> None:
     program = programs.start("centre", "run", SPK_DSN=empty_database.superuser_dsn)
-    refused(program, 1, "does not", "`spk db migrate`")
+    refused(program, 2, "the database lacks", "`spk db migrate`")
 
 
 def test_a_database_that_lacks_a_file_is_refused(programs: Programs, database: Database) -> None:
