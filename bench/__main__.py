@@ -17,6 +17,8 @@ from bench.rig import RigError, RigSize
 
 RESULTS: Final = Path(__file__).resolve().parent / "results"
 
+TABLE_WIDTH: Final = 130
+
 app = cyclopts.App(name="bench", help="Measure the centre against references beside it.")
 
 
@@ -50,6 +52,9 @@ def bench(
     A goal that is missed is a figure, not a fault; a lost sale or a wrong receipt is one.
     """
     console = Console()
+    if console.width < TABLE_WIDTH:
+        # In a pipe or a narrow window a table that wraps is worse than one that scrolls.
+        console = Console(width=TABLE_WIDTH)
     plan = Plan(
         mode="quick" if quick else "full",
         size=RigSize(

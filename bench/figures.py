@@ -106,6 +106,7 @@ class Figures(msgspec.Struct, kw_only=True):
     acknowledged: int = 0
     stored: int = 0
     verified_receipts: int = 0
+    turned_away: int = 0
     faults: list[str] = []
 
     def median(self, value: Callable[[dict[str, Sample]], float]) -> float:

@@ -37,6 +37,7 @@ from processing.wire.iso8583.answers import decode_answer
 from processing.wire.iso8583.errors import WireError
 from processing.wire.iso8583.framing import Framing
 from processing.wire.iso8583.spec import Profile
+from processing.wire.outcome import Outcome
 from processing.wire.receipt import Receipt, ReceiptError
 from processing.wire.transaction import Answer
 
@@ -46,6 +47,10 @@ LAST_ANSWERS_SECONDS: Final = 10
 
 TICK_SECONDS: Final = 0.001
 """How often an open loop looks what is due; a latency may be told this much too long."""
+
+APPROVED: Final = "00"
+TRY_LATER: Final = "96"
+"""DE39 of what decides nothing: the centre had no room for it."""
 
 SAMPLE_EVERY: Final = 97
 """One answer of so many is decoded after the run, its MAC and receipt verified."""
@@ -87,11 +92,12 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run saw. `outcomes` counts answers by DE39 (HTTP: status); "00" is approved.
+    """What a run saw; its latencies are those of approved sales.
 
-    `elapsed_ms` runs from the first request to the last answer within the duration; `used_up` says
-    that the messages ended before the duration did; `approved_in_all` counts late answers too.
-    `faults` are wrong MACs and wrong receipts among the `verified` samples, and broken connections.
+    `outcomes` counts answers by DE39 (HTTP: the status); "00" is approved. `elapsed_ms` runs from
+    the first request to the last answer within the duration; `used_up` says that the messages ended
+    before the duration did; `approved_in_all` counts late answers too. `faults` are wrong MACs and
+    wrong receipts among the `verified` samples, and broken connections.
     """
 
     sent: int
@@ -109,7 +115,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def approved(self) -> int:
         """Return how many sales were approved."""
-        return self.outcomes.get("00", 0)
+        return self.outcomes.get(APPROVED, 0)
 
     @property
     def rate_per_second(self) -> float:
@@ -237,9 +243,11 @@ class Run:
 
     def heard(self, code: str, message: bytes, now_ns: int, sent_ns: int, draft: Draft) -> None:
         """Take down one answer; what comes after the end of a closed loop is only counted."""
-        self.approved_in_all += code == "00"
+        self.approved_in_all += code == APPROVED
         if now_ns <= self._ends_ns or self._task.rate_per_second:
-            self.latencies_ns.append(now_ns - sent_ns)
+            if code == APPROVED:
+                # What was turned away at once would make an overloaded centre look quick.
+                self.latencies_ns.append(now_ns - sent_ns)
             self.codes.append(code)
             self._last_ns = now_ns
             if len(self.codes) % SAMPLE_EVERY == 1 and len(self.samples) < SAMPLES_MAX:
@@ -346,6 +354,8 @@ def faults_in(samples: list[tuple[Draft, bytes]], sales: Sales, receipt_key: byt
             if isinstance(answer, Answer) and answer.decision is not None:
                 Receipt.decode(answer.receipt).verify(answer.decision, receipt_key)
             elif isinstance(answer, Answer):
+                if answer.outcome is Outcome.TRY_LATER:
+                    continue
                 faults.append(f"sale {draft.number}: undecided, {answer.outcome.name}")
             else:
                 faults.append(f"sale {draft.number}: no answer to a sale")

@@ -45,8 +45,15 @@ def _at_least(name: str, reference: str, least: float) -> Judge:
 
 def _centre_without_cryptography(figures: Figures) -> tuple[str, bool] | None:
     verify = figures.cpu("verify", "verify")
-    rest = figures.cpu("single", "server", "postgres") - verify
-    return f"{rest / verify:.2f} × ({rest:.0f} µs; one verify {verify:.0f} µs)", rest <= verify
+    both = figures.cpu("single", "server", "postgres")
+    ratio = figures.median(
+        lambda one: (
+            (one["single"].cpu_us["server"] + one["single"].cpu_us["postgres"])
+            / one["verify"].cpu_us["verify"]
+            - 1
+        )
+    )
+    return f"{ratio:.2f} × ({both:.0f} µs with it; one verify {verify:.0f} µs)", ratio <= 1
 
 
 def _three_lines(figures: Figures) -> tuple[str, bool] | None:

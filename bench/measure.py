@@ -30,10 +30,10 @@ from bench.figures import (
     Sample,
     SlowDiskRun,
 )
-from bench.generator import Result, Target, Task
+from bench.generator import APPROVED, TRY_LATER, Result, Target, Task
 from bench.history import add_history
 from bench.loading import Generator, GeneratorError
-from bench.references.database_step import BATCH, StepRun, database_step
+from bench.references.database_step import BATCH, SINGLE_CONNECTIONS, StepRun, database_step
 from bench.references.pgbench import Pgbench, PgbenchRun
 from bench.references.verify import verify_rate
 from bench.rig import CHECKOUT, SYNC_HONEST_US, Rig, RigError, RigSize, Spent, sync_us
@@ -44,12 +44,15 @@ CONNECTIONS: Final = 64
 OUTSTANDING: Final = 4
 """Requests that each connection keeps unanswered when saturated: 256 in all."""
 
-VERIFY_MS: Final = 500
+VERIFY_MS: Final = 200
 SPARE: Final = 1.4
 """How many more messages are made ready than the last rate would use."""
 
 FIRST_RATE: Final = 1_500.0
 """What a subject's rate is taken for before its first turn."""
+
+WARM_CARDS_MAX: Final = 50_000
+WARM_MS: Final = 120_000
 
 SLOW_SYNC_US: Final = 2_000
 SEGMENT_MS: Final = 20_000
@@ -109,21 +112,31 @@ class Measurement:
     def _warm_up(self, generator: Generator) -> None:
         """Fill caches and learn the rates, so that enough messages are made ready."""
         self._say("warming up")
+        # Every card once, as far as a worker's cache reaches: a centre knows its cards.
+        count = min(self._plan.size.cards, WARM_CARDS_MAX)
+        generator.ask(self._task(Traffic.WARM, count, WARM_MS))
+        generator.wait_built()
+        self._played(generator)
         for name, turn in self._turns(generator, turn_ms=min(1_500, self._plan.turn_ms)).items():
             self._rates[name] = turn().rate_per_second
 
     def _round(self, generator: Generator, *, backwards: bool) -> dict[str, Sample]:
         turns = list(self._turns(generator, self._plan.turn_ms).items())
-        samples = {}
+        samples, verifications = {}, [verify_rate(VERIFY_MS)]
         for name, turn in reversed(turns) if backwards else turns:
             samples[name] = turn()
             self._rates[name] = samples[name].rate_per_second
+            # The unit in which costs are told is taken between all turns.
+            verifications.append(verify_rate(VERIFY_MS))
+        samples["verify"] = Sample(
+            rate_per_second=statistics.median(one.rate_per_second for one in verifications),
+            cpu_us={"verify": statistics.median(one.cpu_us for one in verifications)},
+        )
         return samples
 
     def _turns(self, generator: Generator, turn_ms: int) -> dict[str, Callable[[], Sample]]:
         seconds = max(1, turn_ms // 1000)
         return {
-            "verify": self._verify,
             "single": lambda: self._loaded(generator, Traffic.SINGLE, turn_ms),
             "pgbench -N": lambda: self._pgbench_turn(self._pgbench.simple_update, seconds),
             "three": lambda: self._loaded(generator, Traffic.THREE, turn_ms),
@@ -133,10 +146,6 @@ class Measurement:
             "step": lambda: self._step("step", BATCH, turn_ms),
             "call": lambda: self._step("call", 1, turn_ms),
         }
-
-    def _verify(self) -> Sample:
-        run = verify_rate(VERIFY_MS)
-        return Sample(rate_per_second=run.rate_per_second, cpu_us={"verify": run.cpu_us})
 
     def _loaded(
         self,
@@ -215,9 +224,11 @@ class Measurement:
             figures.acknowledged += result.approved_in_all
             figures.verified_receipts += result.verified
         figures.faults += result.faults
-        others = {code: count for code, count in result.outcomes.items() if code != "00"}
+        figures.turned_away += result.outcomes.get(TRY_LATER, 0)
+        decided = (APPROVED, TRY_LATER)
+        others = {code: count for code, count in result.outcomes.items() if code not in decided}
         if others:
-            figures.faults.append(f"answers that approve nothing: {others}")
+            figures.faults.append(f"refused: {others}")
         if result.unanswered:
             figures.faults.append(f"{result.unanswered} requests without an answer")
 
@@ -237,17 +248,17 @@ class Measurement:
 
     def _step(self, name: str, size: int, turn_ms: int) -> Sample:
         rate = self._rates.get(name, FIRST_RATE)
-        count = max(2 * size, round(rate * SPARE * turn_ms / 1000))
+        count = max(2 * size, 2 * SINGLE_CONNECTIONS, round(rate * SPARE * turn_ms / 1000))
         first = self._take_numbers(count)
         begun, before = time.monotonic(), self._rig.spent()
         run: StepRun = database_step(self._rig, first, count, size, turn_ms)
         spent = self._rig.spent().since(before)
-        self._figures.acknowledged += run.count
+        self._figures.acknowledged += run.count + run.warmed
         ours = spent.postgres + run.client_cpu_us * run.count
         return Sample(
             rate_per_second=run.rate_per_second,
             cpu_us={
-                "postgres": spent.postgres / max(1, run.count),
+                "postgres": spent.postgres / max(1, run.count + run.warmed),
                 "generator": run.client_cpu_us,
             },
             others_share=_others(spent, ours, time.monotonic() - begun),
@@ -356,7 +367,7 @@ class Measurement:
     def _cost_in_verifications(self, generator: Generator) -> float:
         costs = []
         for _ in range(max(3, self._plan.rounds)):
-            verify = self._verify().cpu_us["verify"]
+            verify = verify_rate(VERIFY_MS).cpu_us
             sample = self._loaded(generator, Traffic.SINGLE, self._plan.turn_ms)
             costs.append((sample.cpu_us["server"] + sample.cpu_us["postgres"]) / verify)
         return statistics.median(costs)

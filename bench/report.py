@@ -42,7 +42,7 @@ def show(figures: Figures, console: Console) -> None:
         console.print(_wal_table(figures))
     console.print(
         f"{figures.acknowledged} sales acknowledged, {figures.stored} stored, "
-        f"{figures.verified_receipts} receipts verified",
+        f"{figures.verified_receipts} receipts verified, {figures.turned_away} told to try later",
         highlight=False,
     )
     for fault in dict.fromkeys(figures.faults):
@@ -81,7 +81,9 @@ def _subject_table(figures: Figures) -> Table:
             cells[0] = f"{figures.cpu(name, 'verify'):.1f}"
         p50, p99 = _latencies(figures, name)
         others = figures.median(lambda one, name=name: one[name].others_share)  # type: ignore[misc]
-        table.add_row(title, f"{figures.rate(name):,.0f}", *cells, p50, p99, f"{others:.0%}")
+        table.add_row(
+            title, f"{figures.rate(name):,.0f}", *cells, p50, p99, f"{others:.0%}" if others else ""
+        )
     return table
 
 

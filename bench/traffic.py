@@ -65,6 +65,9 @@ class Traffic(StrEnum):
     HOT = "hot"
     """One line; three of ten sales draw on the one allowance of a household."""
 
+    WARM = "warm"
+    """Three lines; card after card, so that caches and counters know every one."""
+
 
 class Draft(msgspec.Struct, frozen=True):
     """Who buys where in one sale: what differs from sale to sale."""
@@ -100,7 +103,10 @@ class Sales:
         if rank >= STAN_MAX:
             raise ValueError(f"sale {number}: the STANs of {len(world.terminals)} terminals end")
         chance = _mixed(number)
-        if self._traffic is Traffic.HOT and chance % 100 < HOT_PERCENT:
+        if self._traffic is Traffic.WARM:
+            card = number % world.cards
+            holder = uuid_of("holder", card)
+        elif self._traffic is Traffic.HOT and chance % 100 < HOT_PERCENT:
             card = (chance >> 8) % world.hot_cards
             holder = HOT_HOLDER
         else:
@@ -110,7 +116,8 @@ class Sales:
 
     def request(self, draft: Draft, signed_at_ms: int) -> Request:
         """Return a sale that is not signed yet (64 zero bytes stand for the signature)."""
-        lines = ITEM_CLASSES if self._traffic is Traffic.THREE else ITEM_CLASSES[:1]
+        several = self._traffic in (Traffic.THREE, Traffic.WARM)
+        lines = ITEM_CLASSES if several else ITEM_CLASSES[:1]
         return Request(
             kind=Kind.SALE,
             key=TransactionKey(
