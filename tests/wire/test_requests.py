@@ -19,11 +19,8 @@ from processing.wire.iso8583.requests import encode_request, parse_message
 from processing.wire.iso8583.spec import Profile
 from processing.wire.transaction import (
     AMOUNT_MAX_KOPECKS,
-    CLASS_OF_KIND,
-    LINES_MAX,
     QUANTITY_MAX,
     Evidence,
-    IdentifierKind,
     Kind,
     Line,
     MessageClass,
@@ -32,6 +29,7 @@ from processing.wire.transaction import (
     TransactionKey,
 )
 from tests.wire.examples import DAY, ENVELOPE, MAC, NETWORK, TERMINAL_ID, TOTALS, request_of
+from tests.wire.strategies import any_requests
 
 BOTH = pytest.mark.parametrize("profile", Profile, ids=lambda profile: str(profile.value))
 EACH_KIND = pytest.mark.parametrize("kind", Kind, ids=lambda kind: str(kind.name))
@@ -111,57 +109,7 @@ def test_net_of_totals_may_be_negative() -> None:
     assert parse_message(frame, Profile.BINARY).message == message
 
 
-_KEYS = st.builds(
-    TransactionKey,
-    st.dates(),
-    st.text("ABCZ0189", min_size=8, max_size=8),
-    st.integers(1, 999_999),
-    st.sampled_from(MessageClass),
-)
-_ITEMS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9./-]{0,19}", fullmatch=True)
-_LINES = st.builds(
-    Line,
-    _ITEMS,
-    st.integers(1, QUANTITY_MAX),
-    st.integers(1, 9999),
-    st.integers(0, 6),
-    st.integers(0, AMOUNT_MAX_KOPECKS // LINES_MAX),
-)
-
-
-@st.composite
-def _requests(draw: st.DrawFn) -> Request:
-    """Return any sound request; its signature is any 64 bytes, since the wire checks none."""
-    base = request_of(draw(st.sampled_from(Kind)))
-    kind = base.kind
-    key = msgspec.structs.replace(draw(_KEYS), message_class=CLASS_OF_KIND[kind])
-    most = LINES_MAX if base.lines else 0
-    signed = base.evidence is not Evidence.NONE
-    return msgspec.structs.replace(
-        base,
-        key=key,
-        identifier_kind=draw(st.sampled_from(IdentifierKind)),
-        evidence=draw(st.sampled_from((Evidence.TAP, Evidence.PIN))) if signed else Evidence.NONE,
-        issuer_region=draw(st.integers(1, 99)),
-        card_id=draw(st.binary(min_size=16, max_size=16)),
-        holder_id=draw(st.binary(min_size=16, max_size=16).filter(any)),
-        terminal_epoch=draw(st.integers(0, 2**32 - 1)),
-        terminal_sequence=draw(st.integers(0, 2**63 - 1)),
-        signed_at_ms=draw(st.integers(0, 2**53 - 1)),
-        challenge=draw(st.binary(max_size=32)),
-        parent=draw(_KEYS) if base.parent else None,
-        service=draw(st.from_regex(r"[A-Z0-9][A-Z0-9.-]{0,15}", fullmatch=True)),
-        service_version=draw(st.integers(0, 2**31 - 1)),
-        passport_version=draw(st.integers(0, 2**31 - 1)),
-        stop_list_version=draw(st.integers(0, 2**31 - 1)),
-        lines=tuple(draw(st.lists(_LINES, min_size=1 if most else 0, max_size=most))),
-        nonce=draw(st.binary(min_size=16, max_size=16)),
-        signature=draw(st.binary(min_size=64, max_size=64)) if signed else b"",
-        repeat=draw(st.booleans()),
-    )
-
-
-@given(_requests(), st.sampled_from(Profile))
+@given(any_requests(), st.sampled_from(Profile))
 def test_any_sound_request_comes_back(request: Request, profile: Profile) -> None:
     assert _sent(request, profile) == request
 
