@@ -10,7 +10,6 @@ import os
 import platform
 import statistics
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ from bench.figures import (
 from bench.generator import APPROVED, TRY_LATER, Result, Target, Task
 from bench.history import add_history
 from bench.loading import Generator, GeneratorError
+from bench.memory import MemorySampler
 from bench.references.database_step import BATCH, SINGLE_CONNECTIONS, StepRun, database_step
 from bench.references.pgbench import Pgbench, PgbenchRun
 from bench.references.verify import verify_rate
@@ -58,7 +58,6 @@ SLOW_SYNC_US: Final = 2_000
 SEGMENT_MS: Final = 20_000
 """Length of one generator's turn in a long run; the other makes its messages ready meanwhile."""
 
-MEMORY_EVERY_SECONDS: Final = 2.0
 STEADY_RATE: Final = 1_000.0
 LOAD_SHARES: Final = (0.25, 0.5, 0.6, 0.75)
 
@@ -415,29 +414,6 @@ class Measurement:
 
     def _say(self, text: str) -> None:
         self._console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/] {text}", highlight=False)
-
-
-class MemorySampler:
-    """Looks every few seconds how large the largest process of a tree is, until stopped."""
-
-    def __init__(self, process_id: int) -> None:
-        self._process_id = process_id
-        self._seen: list[int] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> tuple[int, ...]:
-        """Return the sizes seen, in bytes."""
-        self._stopped.set()
-        self._thread.join()
-        return tuple(self._seen)
-
-    def _look(self) -> None:
-        while True:
-            self._seen.append(max(usage.memory_of_members(self._process_id).values(), default=0))
-            if self._stopped.wait(MEMORY_EVERY_SECONDS):
-                return
 
 
 def measure(plan: Plan, console: Console) -> Figures:
