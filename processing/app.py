@@ -444,7 +444,8 @@ def _taking(variable: str, address: ListenAddress) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else str(error)
         raise ConfigurationError(
             f"{variable}={address} cannot be listened on: {reason}. Stop what listens there, or "
             f"set {variable} to another host:port"

@@ -29,7 +29,7 @@ from processing.journal.store import JournalStore
 from processing.kernel.bucket import bucket_of
 from processing.kernel.clock import Clock
 from processing.kernel.database import LOST
-from processing.kernel.errors import DatabaseError
+from processing.kernel.errors import DatabaseBusyError, DatabaseError
 from processing.wire.digest import canonical_bytes
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import NO_HOLDER, Answer, Decision, Kind, Request
@@ -101,7 +101,7 @@ class Engine:
             answer = await self._batcher.submit(case)
             if request.kind is Kind.INQUIRY and answer.outcome.approved:
                 answer = await self._with_rights(answer, case, first_right)
-        except QueueFullError:
+        except (QueueFullError, DatabaseBusyError):
             return _undecided(request, Outcome.TRY_LATER)
         except DatabaseError as error:
             self._log.error("database away", fault=str(error))

@@ -87,6 +87,9 @@ class CardCache:
             self._cards.move_to_end(card_id)
             return known
         async with self._lookups:
+            if (known := self._cards.get(card_id)) is not None:
+                # Somebody with the same card was before in the queue.
+                return known
             loaded = await self._load(card_id)
         if loaded is None:
             return None

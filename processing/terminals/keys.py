@@ -56,6 +56,9 @@ class TerminalKeys:
             self._macs.move_to_end((terminal_id, key_id))
             return known
         async with self._lookups:
+            if (known := self._macs.get((terminal_id, key_id))) is not None:
+                # An earlier message of the same terminal was before in the queue.
+                return known
             terminal = await self._store.terminal(terminal_id)
         if terminal is None or terminal.key_generation != key_id:
             return None

@@ -54,7 +54,7 @@ class WorkerLink:
         try:
             take_handed(self._handed, lambda connection: self._adopt(adopt, connection))
             self._start(self._tell(writer))
-            await _send(writer, Ready())
+            await _until_gone(_send(writer, Ready()))
             while True:
                 match await from_supervisor(reader):
                     case Ask(number=number):
