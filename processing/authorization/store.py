@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from asyncpg.pgproto import pgproto
 
 from processing.authorization.model import CardKey, Case, Ruling
 from processing.kernel.database import DatabasePool
@@ -24,15 +25,27 @@ from processing.wire.transaction import (
     Decision,
     Request,
     Right,
+    TransactionKey,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 _AUTHORIZE: Final = "SELECT * FROM engine.authorize($1, $2, $3, $4, $5, $6)"
+_NO_PARENT: Final = (None, None, None, None)
 _CARD: Final = """
     SELECT card_id, holder_id, public_key_tap, public_key_pin FROM cards.card WHERE card_id = $1
 """
 _RIGHTS: Final = "SELECT * FROM engine.rights_of($1, $2, $3, $4, $5, $6)"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where and when a batch was decided."""
+
+    lane: int
+    block: int
+    posting_date: date
+    decided_at_ms: int
 
 
 class BatchCollisionError(DatabaseError):
@@ -84,7 +97,8 @@ class AuthorizationStore:
                 asyncpg.UniqueViolationError,
             ) as error:
                 raise BatchCollisionError(str(error)) from error
-        rulings = {row["ordinal"]: _ruling(row, cases[row["ordinal"] - 1]) for row in rows}
+        made = Place(lane, block, posting_date, decided_at_ms)
+        rulings = {row[0]: _ruling(row, cases[row[0] - 1], made) for row in rows}
         return [rulings[number] for number in range(1, len(cases) + 1)]
 
     async def rights(
@@ -128,25 +142,20 @@ def _request_row(number: int, case: Case) -> tuple[object, ...]:
         request.advice,
         int(request.evidence),
         int(case.proof),
-        UUID(bytes=request.card_id),
+        pgproto.UUID(request.card_id),
         case.holder_id,
         request.service,
         request.service_version,
-        *(
-            (None, None, None, None)
-            if parent is None
-            else (
-                parent.business_date,
-                parent.terminal_id,
-                parent.stan,
-                int(parent.message_class),
-            )
-        ),
+        *(_NO_PARENT if parent is None else _key_row(parent)),
         at_time(request.signed_at_ms),
         case.digest,
         case.canonical,
         request.signature,
     )
+
+
+def _key_row(key: TransactionKey) -> tuple[object, ...]:
+    return key.business_date, key.terminal_id, key.stan, int(key.message_class)
 
 
 def _line_rows(number: int, case: Case) -> list[tuple[object, ...]]:
@@ -156,39 +165,51 @@ def _line_rows(number: int, case: Case) -> list[tuple[object, ...]]:
     ]
 
 
-def _ruling(row: asyncpg.Record, case: Case) -> Ruling:
-    outcome = Outcome(row["outcome"])
-    facts = row["facts"]
+def _ruling(row: asyncpg.Record, case: Case, made: Place) -> Ruling:
+    # By position: this runs for every transaction, and names cost more than all the rest.
+    (
+        _, replayed, outcome_code, approval_code, posting_date, decided_at, lane, block, place,
+        covered, paid, facts, balances,
+    ) = row  # fmt: skip
+    outcome = _OUTCOMES[outcome_code]
+    decision = None
+    if place is not None:
+        if replayed:
+            decided_at_ms = (decided_at - _EPOCH) // _MILLISECOND
+            made = Place(lane, block, posting_date, decided_at_ms)
+        decision = Decision(
+            request_digest=case.digest,
+            outcome=outcome,
+            approval_code=approval_code,
+            posting_date=made.posting_date,
+            decided_at_ms=made.decided_at_ms,
+            lane=made.lane,
+            block=made.block,
+            ordinal=place,
+            lines=() if covered is None else tuple(map(DecidedLine, covered, paid)),
+        )
     return Ruling(
         outcome=outcome,
-        decision=None if row["place"] is None else _decision(row, case, outcome),
-        replayed=row["replayed"],
+        decision=decision,
+        replayed=replayed,
         facts={} if facts is None else msgspec.json.decode(facts, type=dict[str, str]),
-        balances=tuple(_balance(balance, case) for balance in row["balances"] or ()),
-    )
-
-
-def _decision(row: asyncpg.Record, case: Case, outcome: Outcome) -> Decision:
-    amounts = zip(row["covered_kopecks"] or (), row["paid_kopecks"] or (), strict=True)
-    return Decision(
-        request_digest=case.digest,
-        outcome=outcome,
-        approval_code=row["approval_code"],
-        posting_date=row["posting_date"],
-        decided_at_ms=(row["decided_at"] - _EPOCH) // _MILLISECOND,
-        lane=row["lane"],
-        block=row["block"],
-        ordinal=row["place"],
-        lines=tuple(DecidedLine(covered, paid) for covered, paid in amounts),
+        balances=() if balances is None else tuple(_balance(one, case) for one in balances),
     )
 
 
 def _balance(row: asyncpg.Record, case: Case) -> Right:
+    item_class, unit_okei, scale, granted, remaining, percent, valid_to = row
     return Right(
         holder_id=case.holder_id.bytes,
         service=case.request.service,
         service_version=case.request.service_version,
-        **row,
+        item_class=item_class,
+        unit_okei=unit_okei,
+        scale=scale,
+        granted=granted,
+        remaining=remaining,
+        percent=percent,
+        valid_to=valid_to,
     )
 
 

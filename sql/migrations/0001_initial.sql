@@ -30,8 +30,8 @@ CREATE SCHEMA journal;
 CREATE SCHEMA engine;
 CREATE SCHEMA reconciliation;
 
-COMMENT ON SCHEMA register IS 'Personal data: citizens, households, categories. Closed to the processing role.';
-COMMENT ON SCHEMA rights IS 'Hot tables without personal data: who may use what, led by the rights holder''s bucket.';
+COMMENT ON SCHEMA register IS 'Personal data. Closed to the processing role.';
+COMMENT ON SCHEMA rights IS 'Who may use what, led by the holder''s bucket. No personal data.';
 COMMENT ON SCHEMA regulations IS 'Service regulations as rows, the same on every database target.';
 COMMENT ON SCHEMA cards IS 'Cards, their orders and the stations that make them.';
 COMMENT ON SCHEMA terminals IS 'Providers, their terminals and the services allowed there.';
@@ -508,63 +508,7 @@ CREATE TYPE engine.line AS (
     gross_kopecks bigint
 );
 
--- A request with the facts that decide it, before allowances are looked at.
-CREATE TYPE engine.judgement AS (
-    ordinal smallint,
-    bucket smallint,
-    holder_id uuid,
-    service text,
-    service_version integer,
-    local_date date,
-    -- what a line takes from an allowance (regulations.service); NULL: nothing, as in an inquiry
-    consumes smallint,
-    -- when the allowance is short: 1 refuse, 2 cover what is left, 3 record the excess (advice)
-    mode smallint,
-    refusal smallint,
-    facts jsonb
-);
-
--- What one line asks of one allowance. A line has a claim for each allowance it may draw on, in
--- order of use; a line that none is open to, and a request without lines, has one claim without.
-CREATE TYPE engine.claim AS (
-    ordinal smallint,
-    mode smallint,
-    refusal smallint,
-    line_no smallint,
-    item text,
-    item_class text,
-    quantity bigint,
-    gross_kopecks bigint,
-    -- the item's own, which the line should have
-    unit_okei smallint,
-    scale smallint,
-    -- whether the units of line, item and allowance differ, or the line's numbers make no sense
-    malformed boolean,
-    consumes smallint,
-    -- what the line needs, in the allowance's unit
-    need bigint,
-    cap_kopecks bigint,
-    percent smallint,
-    tariff text,
-    -- the same number for the same allowance and period, from 1
-    slot integer,
-    allowance_id uuid,
-    period_start date,
-    period_end date,
-    entitlement_id uuid,
-    measure text,
-    category text,
-    funding text,
-    allowance_unit_okei smallint,
-    allowance_scale smallint,
-    granted bigint,
-    -- what the allowance held before the batch
-    remaining bigint,
-    ends_line boolean,
-    ends_request boolean
-);
-
--- The outcome of one request, and the claim (by number) whose facts explain a refusal.
+-- The outcome of one request, and the claim (of engine.claims) whose facts explain a refusal.
 CREATE TYPE engine.ruling AS (
     ordinal smallint,
     outcome smallint,
@@ -574,32 +518,18 @@ CREATE TYPE engine.ruling AS (
     remaining bigint
 );
 
--- A part of a line as journal.line keeps it, with the balance that the answer shows.
+-- A part of a line: what one claim covers of it or, of the last part, what none does.
 CREATE TYPE engine.part AS (
-    ordinal smallint,
-    line_no smallint,
+    claim_no integer,
     part smallint,
-    item text,
     quantity bigint,
+    -- the price of the line's parts before it
+    gross_before_kopecks bigint,
     gross_kopecks bigint,
-    covered_kopecks bigint,
-    allowance_id uuid,
-    period_start date,
     debited bigint,
     excess bigint,
-    entitlement_id uuid,
-    measure text,
-    category text,
-    funding text,
-    tariff text,
-    granted bigint,
-    -- of the allowance, for the answer
-    item_class text,
-    unit_okei smallint,
-    scale smallint,
-    remaining bigint,
-    percent smallint,
-    period_end date
+    -- what is left of the allowance
+    remaining bigint
 );
 
 CREATE TYPE engine.balance AS (
@@ -618,6 +548,7 @@ CREATE TYPE engine.answer AS (
     outcome smallint,
     -- NULL from here on to the kopecks: the key belongs to another request
     approval_code text,
+    -- these four only of a replay: what is decided now is told by the caller's own arguments
     posting_date date,
     decided_at timestamptz,
     lane smallint,
@@ -649,13 +580,13 @@ GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA register TO spk_register;
-GRANT SELECT, INSERT, UPDATE ON rights.entitlement, rights.allowance TO spk_register;
+GRANT SELECT, INSERT, UPDATE ON rights.entitlement TO spk_register;
+-- Where an allowance's periods begin is fixed for good: moving it would start a fresh counter.
+GRANT SELECT, INSERT, UPDATE (granted, valid_to, priority) ON rights.allowance TO spk_register;
 GRANT SELECT ON rights.counter, rights.card_authority TO spk_register;
 GRANT SELECT ON ALL TABLES IN SCHEMA regulations TO spk_register;
 
 GRANT USAGE ON SCHEMA register, rights, cards, regulations TO spk_issuing;
-GRANT SELECT (citizen_id, region, version, snils) ON register.citizen TO spk_issuing;
-GRANT SELECT ON register.household_member TO spk_issuing;
 GRANT SELECT ON regulations.region TO spk_issuing;
 GRANT SELECT, INSERT, UPDATE ON cards.card, cards.card_order TO spk_issuing;
 GRANT SELECT ON cards.station TO spk_issuing;

@@ -13,9 +13,9 @@ LANGUAGE sql STABLE ROWS 256 AS $$
     SELECT
         ROW(
             r.ordinal, r.bucket, r.business_date, r.terminal_id, r.stan, r.message_class,
-            coalesce(taken.assigned + 1, 0), coalesce(taken.closed_to_card, FALSE), r.kind, r.advice, r.evidence, r.proof, r.card_id,
-            r.holder_id, r.service, r.service_version, r.parent_business_date,
-            r.parent_terminal_id, r.parent_stan, r.parent_message_class, r.signed_at,
+            coalesce(taken.assigned + 1, 0), coalesce(taken.closed_to_card, FALSE), r.kind,
+            r.advice, r.evidence, r.proof, r.card_id, r.holder_id, r.service, r.service_version,
+            r.parent_business_date, r.parent_terminal_id, r.parent_stan, r.parent_message_class, r.signed_at,
             r.request_digest, r.request, r.signature
         )::engine.request,
         CASE

@@ -12,11 +12,11 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN
         p_cap_kopecks IS NULL
-        OR p_gross_kopecks * 10::numeric ^ p_scale <= p_cap_kopecks::numeric * p_quantity
+        OR p_gross_kopecks * engine.whole_unit(p_scale) <= p_cap_kopecks::numeric * p_quantity
         THEN (p_upto_kopecks * p_percent + 50) / 100
     ELSE div(
         2::numeric * p_cap_kopecks * p_quantity * p_percent * p_upto_kopecks
-        + 100 * 10::numeric ^ p_scale * p_gross_kopecks,
-        200 * 10::numeric ^ p_scale * p_gross_kopecks
+        + 100 * engine.whole_unit(p_scale) * p_gross_kopecks,
+        200 * engine.whole_unit(p_scale) * p_gross_kopecks
     )::bigint
 END;

@@ -1,29 +1,33 @@
 -- The facts that explain a refusal, in codes and numbers (texts are the terminal's): those of its
 -- reason, and of a conflict the reason itself as well.
 CREATE OR REPLACE FUNCTION engine.facts(
-    p_ruling engine.ruling, p_claim engine.claim, p_judgement engine.judgement
+    p_outcome smallint, p_reason smallint, p_line_no smallint, p_item text, p_unit_okei smallint,
+    p_remaining bigint, p_until date, p_card_valid_to date, p_latest_version integer,
+    p_decided_at timestamptz, p_signed_at timestamptz
 ) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT CASE p_ruling.outcome
-        WHEN 701
-            THEN coalesce(f.facts, '{}') || jsonb_build_object('reason', p_ruling.reason::text)
+    SELECT CASE p_outcome
+        WHEN 701 THEN coalesce(f.facts, '{}') || jsonb_build_object('reason', p_reason::text)
         ELSE f.facts
     END
     FROM (
-        SELECT CASE p_ruling.reason
+        SELECT CASE p_reason
+            WHEN 203 THEN jsonb_build_object(
+                'centre', to_char(p_decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                'signed', to_char(p_signed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            )
+            WHEN 304 THEN jsonb_build_object('valid_to', p_card_valid_to)
+            WHEN 403 THEN jsonb_build_object('version', p_latest_version::text)
             WHEN 405 THEN jsonb_strip_nulls(jsonb_build_object(
-                'line', p_claim.line_no::text, 'item', p_claim.item,
-                'unit', p_claim.unit_okei::text
+                'line', p_line_no::text, 'item', p_item, 'unit', p_unit_okei::text
             ))
-            WHEN 601 THEN jsonb_build_object('item', p_claim.item)
+            WHEN 601 THEN jsonb_build_object('item', p_item)
             WHEN 602 THEN jsonb_build_object(
-                'item', p_claim.item, 'remaining', p_ruling.remaining::text,
-                'until', p_claim.period_end
+                'item', p_item, 'remaining', p_remaining::text, 'until', p_until
             )
             WHEN 702 THEN jsonb_build_object(
-                'item', p_claim.item, 'remaining', coalesce(p_ruling.remaining, 0)::text
+                'item', p_item, 'remaining', coalesce(p_remaining, 0)::text
             )
-            ELSE p_judgement.facts
         END AS facts
     ) AS f
 $$;

@@ -128,7 +128,7 @@ BEGIN
     answer := ROW(
         p_request.ordinal, FALSE, outcome,
         CASE WHEN outcome > 700 THEN engine.approval_code(p_lane, p_block, p_place) ELSE '' END,
-        p_posting_date, p_decided_at, p_lane, p_block, p_place, covered, paid, facts, NULL
+        NULL, NULL, NULL, NULL, p_place, covered, paid, facts, NULL
     )::engine.answer;
 END
 $$;

@@ -22,37 +22,71 @@ SET jit = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    run record;
+    -- what the batch shares, to be read once
+    terminal_ids text [];
+    services text [];
+    decided boolean;
+    reverses boolean;
+    closed_before date := journal.closed_before();
+    -- requests whose keys may be in the journal
+    known smallint [];
+    run engine.request [];
+    first integer := 1;
     recalled engine.recalled [];
-    fresh engine.request [];
     reversal engine.request;
     outcome record;
     place smallint := 0;
 BEGIN
-    IF EXISTS (SELECT FROM unnest(p_requests) AS r WHERE (r.kind IN (1, 3, 6)) IS NOT TRUE) THEN
+    SELECT
+        bool_and((r.kind IN (1, 3, 6)) IS TRUE), bool_or(r.kind = 6),
+        array_agg(r.terminal_id), array_agg(DISTINCT r.service),
+        array_agg(r.ordinal) FILTER (WHERE
+            -- a date outside of the window may lie in any partition; inside, two are opened
+            r.business_date NOT BETWEEN p_posting_date - 3 AND p_posting_date + 1
+            OR r.business_date < closed_before
+            OR (
+                -- no EXISTS, which the planner might answer by reading all events once
+                SELECT e.assigned FROM journal.event AS e
+                WHERE e.business_date BETWEEN p_posting_date - 3 AND p_posting_date + 1
+                    AND e.business_date = r.business_date AND e.terminal_id = r.terminal_id
+                    AND e.stan = r.stan AND e.message_class = r.message_class
+                LIMIT 1
+            ) IS NOT NULL
+        )
+    INTO decided, reverses, terminal_ids, services, known
+    FROM unnest(p_requests) AS r;
+    IF NOT decided THEN
         RAISE EXCEPTION 'engine.authorize decides inquiries, sales and reversals only'
         USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    FOR run IN
-        SELECT array_agg(i.request ORDER BY i.ordinal) AS requests, i.reverses
-        FROM (
-            SELECT
-                r.ordinal, r AS request, r.kind = 6 AS reverses,
-                r.ordinal - row_number() OVER (PARTITION BY r.kind = 6 ORDER BY r.ordinal) AS island
-            FROM unnest(p_requests) AS r
-        ) AS i
-        GROUP BY i.reverses, i.island
-        ORDER BY min(i.ordinal)
-    LOOP
-        recalled := array(SELECT k FROM engine.recall(run.requests) AS k);
-        RETURN QUERY SELECT (k.answer).* FROM unnest(recalled) AS k
-        WHERE (k.answer).outcome IS NOT NULL;
-        SELECT array_agg(k.request ORDER BY (k.request).ordinal) INTO fresh
-        FROM unnest(recalled) AS k WHERE (k.answer).outcome IS NULL;
-        CONTINUE WHEN fresh IS NULL;
+    FOR final IN 1..cardinality(p_requests) LOOP
+        -- a run ends where a reversal follows, or is followed
+        CONTINUE WHEN final < cardinality(p_requests) AND (
+            NOT reverses
+            OR ((p_requests[final]).kind = 6) = ((p_requests[final + 1]).kind = 6)
+        );
+        run := p_requests[first:final];
+        first := final + 1;
+        IF reverses OR known IS NOT NULL THEN
+            -- what an earlier run wrote is in the journal now
+            recalled := array(
+                SELECT k FROM engine.recall(array(
+                    SELECT r FROM unnest(run) AS r WHERE reverses OR r.ordinal = ANY (known)
+                )) AS k
+            );
+            RETURN QUERY SELECT (k.answer).* FROM unnest(recalled) AS k
+            WHERE (k.answer).outcome IS NOT NULL;
+            SELECT array_agg(f.request ORDER BY (f.request).ordinal) INTO run
+            FROM (
+                SELECT k.request FROM unnest(recalled) AS k WHERE (k.answer).outcome IS NULL
+                UNION ALL
+                SELECT r FROM unnest(run) AS r WHERE NOT (reverses OR r.ordinal = ANY (known))
+            ) AS f;
+            CONTINUE WHEN run IS NULL;
+        END IF;
 
-        IF run.reverses THEN
-            FOREACH reversal IN ARRAY fresh LOOP
+        IF (run[1]).kind = 6 THEN
+            FOREACH reversal IN ARRAY run LOOP
                 SELECT r.* INTO outcome FROM engine.reverse(
                     reversal, p_lane, p_block, place, p_decided_at, p_posting_date
                 ) AS r;
@@ -60,10 +94,11 @@ BEGIN
                 RETURN NEXT outcome.answer;
             END LOOP;
         ELSE
-            RETURN QUERY SELECT * FROM engine.decide(
-                fresh, p_lines, p_lane, p_block, place, p_decided_at, p_posting_date
-            );
-            place := place + cardinality(fresh);
+            RETURN QUERY SELECT d.* FROM engine.decide(
+                run, p_lines, terminal_ids, services, p_lane, p_block, place, p_decided_at,
+                p_posting_date
+            ) AS d;
+            place := place + cardinality(run);
         END IF;
     END LOOP;
     IF place > 0 THEN
