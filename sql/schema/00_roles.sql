@@ -27,8 +27,8 @@ CREATE SCHEMA journal;
 CREATE SCHEMA engine;
 CREATE SCHEMA reconciliation;
 
-COMMENT ON SCHEMA register IS 'Personal data: citizens, households, categories. Closed to the processing role.';
-COMMENT ON SCHEMA rights IS 'Hot tables without personal data: who may use what, led by the rights holder''s bucket.';
+COMMENT ON SCHEMA register IS 'Personal data. Closed to the processing role.';
+COMMENT ON SCHEMA rights IS 'Who may use what, led by the holder''s bucket. No personal data.';
 COMMENT ON SCHEMA regulations IS 'Service regulations as rows, the same on every database target.';
 COMMENT ON SCHEMA cards IS 'Cards, their orders and the stations that make them.';
 COMMENT ON SCHEMA terminals IS 'Providers, their terminals and the services allowed there.';

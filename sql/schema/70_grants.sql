@@ -11,13 +11,13 @@ GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA register TO spk_register;
-GRANT SELECT, INSERT, UPDATE ON rights.entitlement, rights.allowance TO spk_register;
+GRANT SELECT, INSERT, UPDATE ON rights.entitlement TO spk_register;
+-- Where an allowance's periods begin is fixed for good: moving it would start a fresh counter.
+GRANT SELECT, INSERT, UPDATE (granted, valid_to, priority) ON rights.allowance TO spk_register;
 GRANT SELECT ON rights.counter, rights.card_authority TO spk_register;
 GRANT SELECT ON ALL TABLES IN SCHEMA regulations TO spk_register;
 
 GRANT USAGE ON SCHEMA register, rights, cards, regulations TO spk_issuing;
-GRANT SELECT (citizen_id, region, version, snils) ON register.citizen TO spk_issuing;
-GRANT SELECT ON register.household_member TO spk_issuing;
 GRANT SELECT ON regulations.region TO spk_issuing;
 GRANT SELECT, INSERT, UPDATE ON cards.card, cards.card_order TO spk_issuing;
 GRANT SELECT ON cards.station TO spk_issuing;
