@@ -284,7 +284,8 @@ def _usual_fields(answer: Answer, profile: Profile) -> dict[int, bytes] | None:
 @lru_cache(maxsize=FACT_NAMES_MAX)
 def _is_fact_name(name: str) -> bool:
     """Whether a fact may have this name. Kept, since outcomes have few facts."""
-    return ANSWER_TAGS[b"FC"].pattern.fullmatch(name.encode() + b"=x") is not None
+    match = ANSWER_TAGS[b"FC"].pattern.fullmatch(name.encode() + b"=x")
+    return match is not None and match[1] == name.encode()
 
 
 def _entries(answer: Answer) -> tuple[list[bytes], list[bytes]]:
