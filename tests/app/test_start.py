@@ -29,7 +29,7 @@ def taken_port() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def refused(program: Program, code: int, *parts: str) -> None:
+def assert_refused(program: Program, code: int, *parts: str) -> None:
     """Hold that a program ended with one line that says all of `parts`."""
     found = program.exit_code()
     assert "Traceback" not in program.text, program.text
@@ -41,20 +41,20 @@ def refused(program: Program, code: int, *parts: str) -> None:
 
 def test_an_empty_database_is_refused(programs: Programs, empty_database: Database) -> None:
     program = programs.start("centre", "run", SPK_DSN=empty_database.superuser_dsn)
-    refused(program, 2, "the database lacks", "`spk db migrate`")
+    assert_refused(program, 2, "the database lacks", "`spk db migrate`")
 
 
 def test_a_database_that_lacks_a_file_is_refused(programs: Programs, database: Database) -> None:
     asyncio.run(_execute(database, "DELETE FROM public.spk_migration"))
     program = programs.start("centre", "run", SPK_DSN=database.superuser_dsn)
-    refused(program, 2, "0001_initial.sql", "run `spk db migrate`")
+    assert_refused(program, 2, "0001_initial.sql", "run `spk db migrate`")
 
 
 def test_a_database_that_forgets_is_refused(programs: Programs, database: Database) -> None:
     name = database.name
     asyncio.run(_execute(database, f"ALTER DATABASE {name} SET synchronous_commit = off"))
     program = programs.start("centre", "run", SPK_DSN=database.superuser_dsn)
-    refused(program, 2, "synchronous_commit is off", "set by: database")
+    assert_refused(program, 2, "synchronous_commit is off", "set by: database")
 
 
 def test_a_server_without_fsync_is_refused(programs: Programs) -> None:
@@ -63,19 +63,21 @@ def test_a_server_without_fsync_is_refused(programs: Programs) -> None:
     try:
         asyncio.run(_set_server(server.superuser_dsn(), "fsync", "full_page_writes"))
         program = programs.start("centre", "run")
-        refused(program, 2, "fsync is off", "full_page_writes is off", "ALTER SYSTEM SET")
+        assert_refused(program, 2, "fsync is off", "full_page_writes is off", "ALTER SYSTEM SET")
     finally:
         server.stop()
 
 
 def test_a_database_that_is_away_is_refused(programs: Programs) -> None:
-    refused(programs.start("centre", "run", SPK_DSN=NOWHERE), 1, "127.0.0.1:1/spk", "not answer")
+    assert_refused(
+        programs.start("centre", "run", SPK_DSN=NOWHERE), 1, "127.0.0.1:1/spk", "not answer"
+    )
 
 
 def test_without_a_key_service_it_says_what_to_run(programs: Programs, database: Database) -> None:
     nowhere = f"unix:{programs.folder / 'hsm.sock'}"
     program = programs.start("centre", "run", SPK_DSN=database.superuser_dsn, SPK_HSM=nowhere)
-    refused(program, 1, "hsm.sock", "`spk hsm run`")
+    assert_refused(program, 1, "hsm.sock", "`spk hsm run`")
 
 
 @pytest.mark.parametrize("variable", ["SPK_ISO8583_LISTEN", "SPK_HTTP_LISTEN"])
@@ -84,14 +86,16 @@ def test_a_port_that_is_taken_is_named(
 ) -> None:
     address = f"127.0.0.1:{taken_port}"
     program = programs.start("centre", "run", SPK_DSN=database.superuser_dsn, **{variable: address})
-    refused(program, 2, f"{variable}={address}", "Address already in use", "another host:port")
+    assert_refused(
+        program, 2, f"{variable}={address}", "Address already in use", "another host:port"
+    )
 
 
 def test_an_address_that_is_not_here_is_named(programs: Programs, database: Database) -> None:
     program = programs.start(
         "centre", "run", SPK_DSN=database.superuser_dsn, SPK_ISO8583_LISTEN="192.0.2.1:0"
     )
-    refused(program, 2, "SPK_ISO8583_LISTEN=192.0.2.1:0", "Cannot assign requested address")
+    assert_refused(program, 2, "SPK_ISO8583_LISTEN=192.0.2.1:0", "Cannot assign requested address")
 
 
 WRONG = [
@@ -106,7 +110,7 @@ WRONG = [
 def test_wrong_settings_are_named(programs: Programs) -> None:
     started = [(programs.start("centre", "run", **wrong), says) for wrong, says in WRONG]
     for program, says in started:
-        refused(program, 2, says)
+        assert_refused(program, 2, says)
 
 
 Get = Callable[[str], tuple[int, str]]

@@ -21,7 +21,7 @@ ANSWER_MAX_MS = 8_000
 """What a terminal waits for its answer, unless it is told otherwise (terminal_sim.link)."""
 
 
-async def try_later(line: Line, request: Request) -> None:
+async def assert_try_later(line: Line, request: Request) -> None:
     """Ask; the centre must answer in the time that a terminal waits, and decide nothing."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -45,9 +45,9 @@ async def test_the_database_goes_and_comes_back(live: LiveCentre) -> None:
     before, during = shop.sale(MARIA), shop.sale(MARIA)
     assert (await line.decide(before)).outcome is Outcome.APPROVED
     await live.cut_database()
-    await try_later(line, during)
+    await assert_try_later(line, during)
     # What waits behind it is not made to wait as long.
-    await try_later(line, shop.sale(MARIA))
+    await assert_try_later(line, shop.sale(MARIA))
     await live.mend_database()
     first = await decided(line, during)
     again = await line.decide(during)
@@ -61,7 +61,7 @@ async def test_the_database_goes_and_comes_back(live: LiveCentre) -> None:
 async def test_an_unknown_terminals_key_is_not_guessed_without_database(live: LiveCentre) -> None:
     line = await live.line("SHOP0002")
     await live.cut_database()
-    await try_later(line, Shop("SHOP0002").sale(MARIA))
+    await assert_try_later(line, Shop("SHOP0002").sale(MARIA))
     await live.mend_database()
     assert (await decided(line, Shop("SHOP0002").sale(MARIA))).outcome is Outcome.APPROVED
 
@@ -70,7 +70,7 @@ async def test_a_card_that_cannot_be_looked_up_is_not_unknown(live: LiveCentre) 
     shop, line = Shop(), await live.line()
     await line.decide(shop.sale(MARIA))
     await live.cut_database()
-    await try_later(line, shop.sale(citizen(2)))
+    await assert_try_later(line, shop.sale(citizen(2)))
     await live.mend_database()
     assert (await decided(line, shop.sale(citizen(2)))).outcome is Outcome.APPROVED
 
@@ -104,8 +104,8 @@ async def test_the_key_service_goes_and_comes_back(live: LiveCentre) -> None:
     await line.decide(shop.sale(MARIA))
     await live.stop_hsm()
     sale = shop.sale(MARIA)
-    await try_later(line, sale)
-    await try_later(stranger, Shop("SHOP0003").sale(MARIA))
+    await assert_try_later(line, sale)
+    await assert_try_later(stranger, Shop("SHOP0003").sale(MARIA))
     await live.start_hsm()
     first = await decided(line, sale)
     assert (first.outcome, bool(first.receipt)) == (Outcome.APPROVED, True)
@@ -183,7 +183,7 @@ async def test_a_fault_of_the_centre_is_answered_and_logged(
     with monkeypatch.context() as patch:
         patch.setattr(live.engine, "authorize", broken)
         sale = shop.sale(MARIA)
-        await try_later(line, sale)
+        await assert_try_later(line, sale)
     (logged,) = live.logged("answer failed")
     assert "nobody thought of this" in msgspec.json.encode(logged).decode()
     assert (await line.decide(sale)).outcome is Outcome.APPROVED

@@ -16,7 +16,7 @@ from processing.wire.parameter_file import FramingName, ProfileName
 from processing.wire.transaction import Answer
 from tests.plugins.centre import ServeTown
 from tests.plugins.line import WAIT_SECONDS, Line
-from tests.plugins.live_centre import LiveCentre, Port, until
+from tests.plugins.live_centre import LiveCentre, Port, assert_until
 from tests.plugins.town import SHOPS, Shop, citizen
 
 MARIA, BORIS = citizen(1), citizen(2)
@@ -43,7 +43,7 @@ async def answered(line: Line, count: int) -> list[Answer]:
     return [answer for answer in answers if isinstance(answer, Answer)]
 
 
-async def refused(line: Line) -> None:
+async def assert_hung_up(line: Line) -> None:
     """Wait until the centre closes the connection, and hang up too."""
     assert await line.hung_up()
     await line.close()
@@ -121,7 +121,7 @@ async def test_a_stream_without_frames_is_logged_and_closed(
 ) -> None:
     line, honest = await live.line(), await live.line(SHOPS[1])
     await line.send_raw(garbage)
-    await refused(line)
+    await assert_hung_up(line)
     assert len(live.logged("stream without frames, closed")) == 1
     assert b"spk_iso8583_framing_faults_total 1.0" in generate_latest(live.registry)
     answer = await honest.decide(Shop(SHOPS[1]).sale(MARIA))
@@ -144,7 +144,7 @@ async def test_other_framings_are_as_strict(
     async with serve_town(Port(framing=framing)) as live:
         line = await live.line()
         await line.send_raw(garbage)
-        await refused(line)
+        await assert_hung_up(line)
         assert len(live.logged("stream without frames, closed")) == 1
 
 
@@ -153,7 +153,7 @@ async def test_the_longest_frame_is_read_and_one_byte_more_is_not(live: LiveCent
     await line.send(b"0800" + bytes(FRAME_MAX_BYTES - 4))
     assert (await line.answer()).outcome is Outcome.MALFORMED
     await line.send_raw((FRAME_MAX_BYTES + 1).to_bytes(2) + bytes(FRAME_MAX_BYTES + 1))
-    await refused(line)
+    await assert_hung_up(line)
 
 
 async def test_frames_before_the_garbage_are_answered(live: LiveCentre) -> None:
@@ -163,7 +163,7 @@ async def test_frames_before_the_garbage_are_answered(live: LiveCentre) -> None:
     await line.send_raw(frames + b"\xff\xff garbage")
     keys = {answer.key for answer in await answered(line, 3)}
     assert keys == {sale.key for sale in sales}
-    await refused(line)
+    await assert_hung_up(line)
 
 
 async def test_a_half_closed_connection_gets_its_answers(live: LiveCentre) -> None:
@@ -173,8 +173,8 @@ async def test_a_half_closed_connection_gets_its_answers(live: LiveCentre) -> No
     line.writer.write_eof()
     keys = {answer.key for answer in await answered(line, len(sales))}
     assert keys == {sale.key for sale in sales}
-    await refused(line)
-    await until(lambda: not live.gateway.connections, "the connection is forgotten")
+    await assert_hung_up(line)
+    await assert_until(lambda: not live.gateway.connections, "the connection is forgotten")
 
 
 async def test_half_a_frame_before_the_end_is_no_frame(live: LiveCentre) -> None:
@@ -182,7 +182,7 @@ async def test_half_a_frame_before_the_end_is_no_frame(live: LiveCentre) -> None
     sale = shop.sale(MARIA)
     await line.send_raw(line.frame(line.message(sale))[:-1])
     line.writer.write_eof()
-    await refused(line)
+    await assert_hung_up(line)
     assert await live.stored(sale) is None
 
 
@@ -211,7 +211,7 @@ async def test_a_terminal_that_reads_nothing_is_paused_and_holds_up_nobody(
             deaf.writer.write(flood)
         transport = connection._transport
         assert transport is not None
-        await until(lambda: not connection._writable, "its answers are not taken any more")
+        await assert_until(lambda: not connection._writable, "its answers are not taken any more")
         assert len(connection._tasks) <= limits.outstanding_max
         answer = await honest.decide(Shop(SHOPS[1]).sale(MARIA))
         assert answer.outcome is Outcome.APPROVED
@@ -223,7 +223,7 @@ async def test_a_terminal_that_reads_nothing_is_paused_and_holds_up_nobody(
 async def _deaf_line(live: LiveCentre) -> Line:
     """Connect with the smallest buffers that there are, so that little fits on the way."""
     line = await live.line()
-    await until(lambda: live.gateway.connections, "the connection is in")
+    await assert_until(lambda: live.gateway.connections, "the connection is in")
     (connection,) = live.gateway.connections
     ours = connection._transport
     assert ours is not None
@@ -243,14 +243,14 @@ async def test_a_deaf_terminal_is_cut_off_in_the_end(serve_town: ServeTown) -> N
         flood = b"".join(deaf.frame(deaf.message(echo(stan))) for stan in range(1, 500))
         for _ in range(20):
             deaf.writer.write(flood)
-        await until(lambda: not live.gateway.connections, "the deaf terminal is cut off")
+        await assert_until(lambda: not live.gateway.connections, "the deaf terminal is cut off")
 
 
 async def test_a_silent_connection_is_closed(serve_town: ServeTown) -> None:
     async with serve_town(Port(limits=limits_with(idle_timeout_ms=100))) as live:
         line = await live.line()
-        await refused(line)
-        await until(lambda: not live.gateway.connections, "the connection is forgotten")
+        await assert_hung_up(line)
+        await assert_until(lambda: not live.gateway.connections, "the connection is forgotten")
 
 
 async def test_a_connection_that_speaks_stays_open(serve_town: ServeTown) -> None:
@@ -268,12 +268,12 @@ async def test_a_connection_that_speaks_stays_open(serve_town: ServeTown) -> Non
 async def test_connections_past_the_bound_are_turned_away(serve_town: ServeTown) -> None:
     async with serve_town(Port(limits=limits_with(connections_max=3))) as live:
         lines = [await live.line() for _ in range(3)]
-        await until(lambda: len(live.gateway.connections) == 3, "three are in")
-        await refused(await live.line())
+        await assert_until(lambda: len(live.gateway.connections) == 3, "three are in")
+        await assert_hung_up(await live.line())
         assert [(await line.ask(echo(1))).outcome for line in lines] == [Outcome.APPROVED] * 3
         assert len(live.logged("connection turned away")) == 1
         await lines.pop().close()
-        await until(lambda: len(live.gateway.connections) == 2, "one is gone")
+        await assert_until(lambda: len(live.gateway.connections) == 2, "one is gone")
         newcomer = await live.line()
         assert (await newcomer.ask(echo(1))).outcome is Outcome.APPROVED
 
@@ -286,7 +286,7 @@ async def test_stopping_answers_what_was_accepted(live: LiveCentre) -> None:
         sales = [shop.sale(citizen(1 + number % 8)) for number in range(60)]
         await line.send(*(line.message(sale) for sale in sales))
         sent[line] = {sale.key for sale in sales}
-    await until(
+    await assert_until(
         lambda: (
             all(one._tasks for one in live.gateway.connections)
             and len(live.gateway.connections) == 4
@@ -318,7 +318,7 @@ async def _until_hung_up(line: Line) -> list[Answer]:
 async def test_stopping_waits_for_no_silent_terminal(serve_town: ServeTown) -> None:
     async with serve_town(Port(limits=limits_with(close_timeout_ms=100))) as live:
         lines = [await live.line() for _ in range(3)]
-        await until(lambda: len(live.gateway.connections) == 3, "three are in")
+        await assert_until(lambda: len(live.gateway.connections) == 3, "three are in")
         async with asyncio.timeout(WAIT_SECONDS):
             await live.gateway.close()
         assert not live.gateway.connections

@@ -218,7 +218,7 @@ async def live_centre(
         yield centre
 
 
-async def until(condition: Any, what: str) -> None:
+async def assert_until(condition: Any, what: str) -> None:
     """Give the loop turns until `condition()` is true; it has half a minute."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + 30
