@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from processing.kernel.turns import Turns
@@ -11,6 +13,10 @@ from processing.wire.iso8583.mac import Mac
 
 KEYS_CACHED_MAX: Final = 20_000
 """Most terminal keys kept in memory, the longest unused leaving first."""
+
+KEY_KNOWN_MAX_MS: Final = 60_000
+"""How long a key is used before the terminal's row is read again: a key that was replaced or
+taken away is good for no longer."""
 
 LOOKUPS_AT_ONCE_MAX: Final = 2
 """Most terminals that are looked up at a time: anybody may name any terminal."""
@@ -34,36 +40,44 @@ class TerminalKeys:
     """
 
     def __init__(
-        self, store: TerminalStore, deriver: KeyDeriver, keys_max: int = KEYS_CACHED_MAX
+        self,
+        store: TerminalStore,
+        deriver: KeyDeriver,
+        keys_max: int = KEYS_CACHED_MAX,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._store = store
         self._deriver = deriver
         self._keys_max = keys_max
-        self._macs: OrderedDict[tuple[str, int], Mac] = OrderedDict()
+        self._monotonic_ns = monotonic_ns
+        # With the time at which each was learned.
+        self._macs: OrderedDict[tuple[str, int], tuple[Mac, int]] = OrderedDict()
         self._lookups = Turns(LOOKUPS_AT_ONCE_MAX, LOOKUPS_WAITING_MAX)
-
-    def known(self, terminal_id: str, key_id: int) -> Mac | None:
-        """Return the key if it is in memory."""
-        return self._macs.get((terminal_id, key_id))
 
     async def mac(self, terminal_id: str, key_id: int) -> Mac | None:
         """Return the key, or None for a terminal or generation that is not registered.
 
         Raises the errors of the database and of the key service.
         """
-        known = self._macs.get((terminal_id, key_id))
-        if known is not None:
+        if (known := self._known(terminal_id, key_id)) is not None:
             self._macs.move_to_end((terminal_id, key_id))
             return known
         async with self._lookups:
-            if (known := self._macs.get((terminal_id, key_id))) is not None:
+            if (known := self._known(terminal_id, key_id)) is not None:
                 # An earlier message of the same terminal was before in the queue.
                 return known
             terminal = await self._store.terminal(terminal_id)
         if terminal is None or terminal.key_generation != key_id:
+            self._macs.pop((terminal_id, key_id), None)
             return None
         mac = Mac(await self._deriver.derive_terminal_key(terminal_id, key_id))
-        self._macs[terminal_id, key_id] = mac
+        self._macs[terminal_id, key_id] = mac, self._monotonic_ns()
         if len(self._macs) > self._keys_max:
             self._macs.popitem(last=False)
         return mac
+
+    def _known(self, terminal_id: str, key_id: int) -> Mac | None:
+        """Return a key that was learned not too long ago."""
+        mac, learned_ns = self._macs.get((terminal_id, key_id), (None, 0))
+        aged = self._monotonic_ns() - learned_ns > KEY_KNOWN_MAX_MS * 1_000_000
+        return None if aged else mac
