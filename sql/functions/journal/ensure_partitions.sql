@@ -3,7 +3,7 @@
 --
 -- A date for which no month was made yet may have come before (a reversal that names an original
 -- of next year): its rows lie in the default partition and move to the month that is theirs.
-CREATE OR REPLACE FUNCTION journal.ensure_partitions(p_from date, p_to date) RETURNS text []
+CREATE OR REPLACE FUNCTION journal.ensure_partitions(p_from date, p_to date) RETURNS text[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     month date := greatest(date_trunc('month', p_from::timestamp)::date, journal.closed_before());
