@@ -92,9 +92,7 @@ def encode_answer(
             usual = _usual_fields(answer, message.profile)
             if usual is not None:
                 numbers = sound.numbers + tuple(usual)
-                return sealed(
-                    mti, {}, message.profile, mac, Sound(numbers, {**sound.fields, **usual})
-                )
+                return sealed(mti, {}, message.profile, mac, Sound(numbers, sound.fields | usual))
             first_right = 0
             if isinstance(message.message, Transaction):
                 first_right = message.message.first_right

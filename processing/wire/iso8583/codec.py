@@ -80,7 +80,7 @@ class Sound(msgspec.Struct, frozen=True):
     """
 
     numbers: tuple[int, ...] = ()
-    fields: Mapping[int, bytes] = {}
+    fields: dict[int, bytes] = {}
 
 
 NO_FIELDS: Final = Sound()
@@ -88,7 +88,7 @@ NO_FIELDS: Final = Sound()
 
 def encode(
     mti: str,
-    fields: Mapping[int, bytes],
+    fields: dict[int, bytes],
     profile: Profile,
     sound: Sound = NO_FIELDS,
     *,
@@ -102,15 +102,17 @@ def encode(
     if len(mti) != _MTI_END or not (mti.isascii() and mti.isdigit()):
         raise WireError("MTI", 0, "four digits 0-9", repr(mti))
     hexed = profile is _HEX
-    bitmap, pick, varying, as_hex = _writing(sound.numbers, tuple(fields), hexed, last_follows)
-    values = dict(sound.fields)
-    for number in as_hex:
-        values[number] = values[number].hex().upper().encode("ascii")
-    for number, prefix in varying:
-        values[number] = prefix % len(values[number]) + values[number]
-    for number, value in fields.items():
-        values[number] = _written(number, value, hexed)
-    return b"".join((mti.encode("ascii"), bitmap, *pick(values)))
+    numbers = tuple(fields)
+    bitmap, pick, checked, as_hex, varying = _writing(sound.numbers, numbers, hexed, last_follows)
+    parts = list(pick(sound.fields | fields if fields else sound.fields))
+    for at, number in checked:
+        parts[at] = _written(number, parts[at], hexed)
+    for at in as_hex:
+        parts[at] = parts[at].hex().upper().encode("ascii")
+    for at, prefixes in varying:
+        value = parts[at]
+        parts[at] = prefixes[len(value)] + value
+    return b"".join((mti.encode("ascii"), bitmap, *parts))
 
 
 def offset_of(number: int, decoded: Decoded, profile: Profile) -> int:
@@ -204,13 +206,24 @@ def _from_hex(number: int, value: bytes, offset: int) -> bytes:
     return bytes.fromhex(value.decode("ascii"))
 
 
+_PREFIXES: Final = {
+    Length.LL: [b"%02d" % size for size in range(100)],
+    Length.LLL: [b"%03d" % size for size in range(1000)],
+}
+"""How a length travels before its field."""
+
 _Writing = tuple[
     bytes,
     Callable[[Mapping[int, bytes]], Iterable[bytes]],
-    tuple[tuple[int, bytes], ...],
+    tuple[tuple[int, int], ...],
     tuple[int, ...],
+    tuple[tuple[int, list[bytes]], ...],
 ]
-"""Bitmaps, the values in order, sound fields with the format of their length, and those as hex."""
+"""How to write some fields: bitmaps, and what gives the values in order, followed by places in it.
+
+Those of fields to be checked, with their numbers; of sound ones that travel as hex; and of sound
+ones that have a length, with the forms of that.
+"""
 
 
 @lru_cache(maxsize=PLANS_MAX)
@@ -231,12 +244,13 @@ def _writing(
     bitmap = b"%032X" % (bits | 1 << (FIELD_MAX - 1)) if secondary else b"%016X" % bits
     # An itemgetter of one item gives no tuple, and of none is an error.
     pick = itemgetter(*numbers) if len(numbers) > 1 else lambda values: map(values.get, numbers)
-    writers = {number: _writer(number, hexed) for number in sound if number not in checked}
+    sound_at = [(at, FIELDS[number]) for at, number in enumerate(numbers) if number not in checked]
     return (
         bitmap,
         pick,
-        tuple((number, writer.prefix) for number, writer in writers.items() if writer.prefix),
-        tuple(number for number, writer in writers.items() if writer.hexed),
+        tuple((at, number) for at, number in enumerate(numbers) if number in checked),
+        tuple(at for at, spec in sound_at if hexed and spec.charset is Charset.BINARY),
+        tuple((at, _PREFIXES[spec.length]) for at, spec in sound_at if spec.length),
     )
 
 
@@ -249,17 +263,17 @@ def _written(number: int, value: bytes, hexed: bool) -> bytes:
         raise WireError(str(number), 0, f"at most {writer.most} bytes as hex", str(size))
     if writer.hexed:
         value = value.hex().upper().encode("ascii")
-    return writer.prefix % len(value) + value if writer.prefix else value
+    return writer.prefixes[len(value)] + value if writer.prefixes else value
 
 
 class _Writer(msgspec.Struct, frozen=True):
-    """What it takes to write one field; `prefix` formats its length, if that travels."""
+    """What it takes to write one field; `prefixes` are the forms of its length, if that travels."""
 
     least: int
     most: int
     holds: Callable[[bytes], bool]
     hexed: bool
-    prefix: bytes
+    prefixes: list[bytes]
 
 
 @cache
@@ -267,9 +281,9 @@ def _writer(number: int, hexed: bool) -> _Writer:
     """Return how to write a field. Kept for good, since only fields of the table come here."""
     spec = FIELDS[number]
     room = spec.room(Profile.HEX if hexed else Profile.BINARY)
-    prefix = b"%%0%dd" % spec.length if spec.length else b""
+    prefixes = _PREFIXES[spec.length] if spec.length else []
     as_hex = hexed and spec.charset is Charset.BINARY
-    return _Writer(0 if spec.length else room, room, spec.charset.holds, as_hex, prefix)
+    return _Writer(0 if spec.length else room, room, spec.charset.holds, as_hex, prefixes)
 
 
 def _check(number: int, value: bytes) -> None:

@@ -47,7 +47,7 @@ class Mac:
 
 def sealed(
     mti: str,
-    fields: Mapping[int, bytes],
+    fields: dict[int, bytes],
     profile: Profile,
     mac: Mac | None,
     sound: Sound = NO_FIELDS,
