@@ -1,10 +1,11 @@
 -- One lane per worker process at a time; a lane's blocks are numbered without gaps.
 CREATE TABLE journal.block (
-    lane smallint NOT NULL CHECK (lane > 0),
-    block bigint NOT NULL CHECK (block > 0),
-    leaf_count smallint NOT NULL CHECK (leaf_count > 0),
+    lane smallint NOT NULL,
+    block bigint NOT NULL,
+    leaf_count smallint NOT NULL,
     decided_at timestamptz NOT NULL,
-    PRIMARY KEY (lane, block)
+    PRIMARY KEY (lane, block),
+    CHECK (least(lane, block, leaf_count) > 0)
 );
 
 -- Every decision, as it was asked for and as it was answered.
@@ -84,8 +85,10 @@ CREATE TABLE journal.line (
     funding text,
     tariff text,
     PRIMARY KEY (business_date, terminal_id, stan, message_class, assigned, line_no, part),
-    CHECK (gross_kopecks = covered_kopecks + paid_kopecks),
-    CHECK (allowance_id IS NOT NULL OR debited = 0)
+    CONSTRAINT line_adds_up CHECK (
+        gross_kopecks = covered_kopecks + paid_kopecks
+        AND (allowance_id IS NOT NULL OR debited = 0)
+    )
 ) PARTITION BY RANGE (business_date);
 
 -- A transaction is taken back once: the reversal claims the original's key here. Two reversals

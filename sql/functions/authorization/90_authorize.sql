@@ -27,7 +27,6 @@ DECLARE
     services text [];
     decided boolean;
     reverses boolean;
-    closed_before date := journal.closed_before();
     -- requests whose keys may be in the journal
     known smallint [];
     run engine.request [];
@@ -39,11 +38,15 @@ DECLARE
 BEGIN
     SELECT
         bool_and((r.kind IN (1, 3, 6)) IS TRUE), bool_or(r.kind = 6),
-        array_agg(r.terminal_id), array_agg(DISTINCT r.service),
+        array_agg(r.terminal_id), array_agg(r.service),
         array_agg(r.ordinal) FILTER (WHERE
             -- a date outside of the window may lie in any partition; inside, two are opened
             r.business_date NOT BETWEEN p_posting_date - 3 AND p_posting_date + 1
-            OR r.business_date < closed_before
+            -- a closed month reaches into the window: engine.recall knows how far
+            OR EXISTS (
+                SELECT FROM journal.archive_step AS c
+                WHERE c.month >= date_trunc('month', (p_posting_date - 3)::timestamp)::date
+            )
             OR (
                 -- no EXISTS, which the planner might answer by reading all events once
                 SELECT e.assigned FROM journal.event AS e
