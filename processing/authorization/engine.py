@@ -76,6 +76,7 @@ class Engine:
         self._log = log
         self._next_block: int | None = None
         self._database_away = False
+        self._signer_away = False
         self._cards = CardCache(store.card_key)
         self._batcher = Batcher(self._decide, metrics)
 
@@ -146,9 +147,15 @@ class Engine:
     async def _decide(self, cases: Sequence[Case]) -> list[Answer]:
         """Decide a batch; each case that cannot be decided gets `TRY_LATER`. Never raises."""
         try:
+            if self._signer_away:
+                # Nothing is decided that could not be answered: only the batch during which the
+                # key service went away is decided without a receipt.
+                await self._signer.ping()
+                self._signer_away = False
             rulings = await self._rulings(cases)
             receipts = await self._receipts(cases, rulings)
         except (*AWAY, HsmError) as error:
+            self._signer_away = self._signer_away or isinstance(error, HsmError)
             if _is_wrong_input(error):
                 return await self._decide_halves(cases, error)
             self._log.error("batch undecided", cases=len(cases), fault=str(error))

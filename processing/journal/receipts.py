@@ -14,6 +14,9 @@ from processing.wire.transaction import Decision
 class BlockSigner(Protocol):
     """The part of the key service's client that receipts need."""
 
+    async def ping(self) -> None:
+        """Return when the key service answers."""
+
     async def sign_receipt_block(
         self, *, lane: int, block: int, leaf_count: int, signed_at_ms: int, root: bytes
     ) -> BlockSignature:

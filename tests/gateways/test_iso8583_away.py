@@ -106,6 +106,10 @@ async def test_the_key_service_goes_and_comes_back(live: LiveCentre) -> None:
     sale = shop.sale(MARIA)
     await assert_try_later(line, sale)
     await assert_try_later(stranger, Shop("SHOP0003").sale(MARIA))
+    # Only the batch during which the key service went is decided without a receipt.
+    later = shop.sale(MARIA)
+    await assert_try_later(line, later)
+    assert await live.stored(later) is None
     await live.start_hsm()
     first = await decided(line, sale)
     assert (first.outcome, bool(first.receipt)) == (Outcome.APPROVED, True)
