@@ -60,6 +60,20 @@ BEGIN
     o_parts := '{}';
     FOR i IN 1..last_claim LOOP
         ends_request := i = last_claim OR p_ordinal[i + 1] <> p_ordinal[i];
+        -- The usual request, one line that one allowance covers, is told by a few comparisons.
+        IF i = first_claim AND ends_request AND p_slot[i] IS NOT NULL AND NOT p_malformed[i]
+            AND p_need[i] BETWEEN 1 AND coalesce(held[p_slot[i]], p_remaining[i]) THEN
+            held[p_slot[i]] := coalesce(held[p_slot[i]], p_remaining[i]) - p_need[i];
+            requests := requests + 1;
+            o_rulings[requests] := ROW(p_ordinal[i], 703, 703, p_claim_no[i], NULL)::engine.ruling;
+            parts := parts + 1;
+            o_parts[parts] := ROW(
+                p_claim_no[i], 1, p_quantity[i], 0, p_gross_kopecks[i], p_need[i], 0,
+                held[p_slot[i]]
+            )::engine.part;
+            first_claim := i + 1;
+            CONTINUE;
+        END IF;
         amount := 0;
         IF p_line_no[i] IS NOT NULL AND p_refusal[i] IS NULL THEN
             ends_line := ends_request OR p_line_no[i + 1] <> p_line_no[i];
