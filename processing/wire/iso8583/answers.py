@@ -84,19 +84,19 @@ def encode_answer(
     suits an outcome that decides nothing. Rights beyond the room of the message are left for the
     next page. Raises `WireError` for content of another form than the tables of tlv48.py.
     """
-    mti = answer_mti(message.decoded.mti)
-    sound = _echo(message.decoded)
+    decoded, profile = message.decoded, message.profile
+    mti = answer_mti(decoded.mti)
     fields = {39: _RESPONSE_CODES[answer.outcome]}
     match answer:
         case Answer():
-            usual = _usual_fields(answer, message.profile)
+            usual = _usual_fields(answer, profile)
             if usual is not None:
-                numbers = sound.numbers + tuple(usual)
-                return sealed(mti, {}, message.profile, mac, Sound(numbers, sound.fields | usual))
+                numbers = (*_echoed(tuple(decoded.fields)), *usual)
+                return sealed(mti, {}, profile, mac, Sound(numbers, decoded.fields | usual))
             first_right = 0
             if isinstance(message.message, Transaction):
                 first_right = message.message.first_right
-            fields |= _transaction_fields(answer, first_right, message.profile)
+            fields |= _transaction_fields(answer, first_right, profile)
         case TotalsAnswer():
             fields[66] = b"%d" % answer.settlement
             entries = [written(b"RC", f"{answer.outcome:03d}", TOTALS_ANSWER_TAGS)]
@@ -108,7 +108,7 @@ def encode_answer(
             fields[48] = _network_entries(answer)
         case _:
             assert_never(answer)
-    return sealed(mti, fields, message.profile, mac, sound)
+    return sealed(mti, fields, profile, mac, _echo(decoded))
 
 
 def undecided_answer(

@@ -45,7 +45,10 @@ def decode(frame: bytes, profile: Profile) -> Decoded:
     `decoded` holds the fields before the bad one.
     """
     try:
-        fields = _layout(_bitmaps_in(frame), profile is _HEX).read(frame)
+        bitmaps = frame[_MTI_END:_HEAD_END]
+        if bitmaps[:1] in _SECONDARY_FOLLOWS:
+            bitmaps = _bitmaps_in(frame)
+        fields = _layout(bitmaps, profile is _HEX).read(frame)
     except WireError:
         fields = None
     if fields is None:

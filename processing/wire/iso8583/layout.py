@@ -90,7 +90,7 @@ def _stretch(fixed: list[int], varying: int | None, profile: Profile) -> _Stretc
         members = list(group)
         start, end = end, end + sum(FIELDS[number].wire_maximum(profile) for number in members)
         if key is not Charset.BINARY:
-            checks.append((start, end, _test(members[0], profile)))
+            checks.append((start, end, _test_of_run(members[0], profile)))
     most, holds = -1, Charset.BINARY.holds
     if varying is not None:
         widths.append(int(FIELDS[varying].length))
@@ -109,6 +109,11 @@ def _alike(number: int, profile: Profile) -> object:
 def _test(number: int, profile: Profile) -> _Test:
     """Return the test of a field's characters as they travel."""
     return _is_hex if _is_hexed(number, profile) else FIELDS[number].charset.holds
+
+
+def _test_of_run(number: int, profile: Profile) -> _Test:
+    """Return the test of characters of which there is at least one."""
+    return bytes.isdigit if FIELDS[number].charset is Charset.DIGITS else _test(number, profile)
 
 
 def _is_hexed(number: int, profile: Profile) -> bool:
