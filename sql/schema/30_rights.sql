@@ -60,7 +60,7 @@ CREATE TABLE rights.card_authority (
     card_id uuid NOT NULL,
     region smallint NOT NULL,
     -- services this card may be used for; NULL: all
-    scope text [],
+    scope text[],
     valid_from date NOT NULL,
     valid_to date NOT NULL,
     card_state smallint NOT NULL CHECK (card_state BETWEEN 1 AND 3),

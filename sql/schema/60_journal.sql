@@ -46,8 +46,8 @@ CREATE TABLE journal.event (
     outcome smallint NOT NULL,
     approval_code text NOT NULL,
     -- covered and paid kopecks of each line as answered; NULL when declined
-    covered_kopecks bigint [],
-    paid_kopecks bigint [],
+    covered_kopecks bigint[],
+    paid_kopecks bigint[],
     -- what decided, for refusals and conflicts
     facts jsonb,
     PRIMARY KEY (business_date, terminal_id, stan, message_class, assigned)
@@ -123,23 +123,37 @@ FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON journal.reversal
 FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
 
+-- A partition has a trigger of its own against TRUNCATE (journal.ensure_partitions).
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.event
+FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.event_other
+FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.line
+FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.line_other
+FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.block
+FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.reversal
+FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
+
 -- What a terminal counted for a business day (0500), beside what the centre counted then.
 CREATE TABLE reconciliation.terminal_totals (
     terminal_id text NOT NULL REFERENCES terminals.terminal,
     business_date date NOT NULL,
     stan integer NOT NULL,
     received_at timestamptz NOT NULL,
-    terminal_approved_count integer NOT NULL,
+    terminal_approved_count bigint NOT NULL,
     terminal_gross_kopecks bigint NOT NULL,
     terminal_covered_kopecks bigint NOT NULL,
     terminal_paid_kopecks bigint NOT NULL,
-    terminal_reversed_count integer NOT NULL,
+    terminal_reversed_count bigint NOT NULL,
     terminal_reversed_covered_kopecks bigint NOT NULL,
-    centre_approved_count integer NOT NULL,
+    centre_approved_count bigint NOT NULL,
     centre_gross_kopecks bigint NOT NULL,
     centre_covered_kopecks bigint NOT NULL,
     centre_paid_kopecks bigint NOT NULL,
-    centre_reversed_count integer NOT NULL,
+    centre_reversed_count bigint NOT NULL,
     centre_reversed_covered_kopecks bigint NOT NULL,
     PRIMARY KEY (terminal_id, business_date, stan, received_at)
 );

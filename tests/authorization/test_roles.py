@@ -123,6 +123,10 @@ FORBIDDEN = [
     (Role.OWNER, "DELETE FROM journal.line"),
     (Role.OWNER, "UPDATE journal.block SET leaf_count = 9"),
     (Role.OWNER, "DELETE FROM journal.block"),
+    (Role.OWNER, "TRUNCATE journal.event, journal.line"),
+    (Role.OWNER, "TRUNCATE journal.event_other"),
+    (Role.OWNER, "TRUNCATE journal.block"),
+    (Role.OWNER, "TRUNCATE journal.reversal"),
     (Role.OWNER, "DELETE FROM journal.reversal"),
 ]
 

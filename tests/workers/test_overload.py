@@ -22,7 +22,7 @@ from processing.kernel.roles import Role
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import Answer
 from tests.authorization.audit import audit
-from tests.plugins.live_centre import LiveCentre, Port, until
+from tests.plugins.live_centre import LiveCentre, Port, assert_until
 from tests.plugins.town import SHOPS, Shop, citizen
 
 ServeTown = Callable[..., AbstractAsyncContextManager[LiveCentre]]
@@ -58,7 +58,9 @@ async def test_past_the_bound_the_answer_comes_within_milliseconds(
         monkeypatch.setattr(live.engine._store, "authorize", slow)
         await lines[0].send(*messages)
         sample = live.registry.get_sample_value
-        await until(lambda: sample("spk_authorization_waiting") == WAITING_MAX, "the queue fills")
+        await assert_until(
+            lambda: sample("spk_authorization_waiting") == WAITING_MAX, "the queue fills"
+        )
         began = time.monotonic()
         await lines[1].send(*extra)
         refused = [(await lines[1].answer()).outcome for _ in extra]

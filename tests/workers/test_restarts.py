@@ -25,12 +25,12 @@ async def test_database_and_key_service_restart_under_load(programs: Programs) -
     embedded = EmbeddedPostgres(programs.folder)
     await asyncio.to_thread(embedded.start)
     try:
-        await _restart_both(programs, embedded)
+        await _check_both_restarts(programs, embedded)
     finally:
         await asyncio.to_thread(embedded.stop)
 
 
-async def _restart_both(programs: Programs, embedded: EmbeddedPostgres) -> None:
+async def _check_both_restarts(programs: Programs, embedded: EmbeddedPostgres) -> None:
     await migrate(embedded.superuser_dsn(), read_sql_folder(sql_root()))
     connection = await asyncpg.connect(embedded.superuser_dsn())
     await build_town(connection, granted=1_000_000)

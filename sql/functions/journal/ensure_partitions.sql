@@ -34,6 +34,10 @@ BEGIN
                 'CREATE TABLE journal.%I PARTITION OF journal.%I FOR VALUES FROM (%L) TO (%L)',
                 child, parent, month, next_month
             );
+            EXECUTE format(
+                'CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.%I
+                FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change()', child
+            );
             IF strays > 0 THEN
                 EXECUTE format(
                     'WITH moved AS (

@@ -2,11 +2,11 @@
 -- recorded in conflict), those taken back included; and of these, what was taken back.
 CREATE OR REPLACE FUNCTION reconciliation.totals_of(p_terminal_id text, p_business_date date)
 RETURNS TABLE (
-    approved_count integer,
+    approved_count bigint,
     gross_kopecks bigint,
     covered_kopecks bigint,
     paid_kopecks bigint,
-    reversed_count integer,
+    reversed_count bigint,
     reversed_covered_kopecks bigint
 )
 LANGUAGE sql STABLE AS $$
@@ -15,7 +15,7 @@ LANGUAGE sql STABLE AS $$
         given.paid_kopecks, back.reversed_count, back.covered_kopecks
     FROM (
         SELECT
-            count(*)::integer AS approved_count,
+            count(*) AS approved_count,
             coalesce(sum((SELECT sum(c) FROM unnest(e.covered_kopecks) AS c)), 0)::bigint
                 AS covered_kopecks,
             coalesce(sum((SELECT sum(c) FROM unnest(e.paid_kopecks) AS c)), 0)::bigint
@@ -28,7 +28,7 @@ LANGUAGE sql STABLE AS $$
         -- Counted from the reversals: of two advices under one number it is the reversal that
         -- says which of them it took back. One that had nothing to take back has no amounts.
         SELECT
-            count(*)::integer AS reversed_count,
+            count(*) AS reversed_count,
             coalesce(sum((SELECT sum(c) FROM unnest(v.covered_kopecks) AS c)), 0)::bigint
                 AS covered_kopecks
         FROM journal.reversal AS r
@@ -46,14 +46,14 @@ $$;
 -- latter. A terminal may settle the same day again; each time is a row of its own.
 CREATE OR REPLACE FUNCTION reconciliation.settle_terminal(
     p_terminal_id text, p_business_date date, p_stan integer, p_received_at timestamptz,
-    p_approved_count integer, p_gross_kopecks bigint, p_covered_kopecks bigint,
-    p_paid_kopecks bigint, p_reversed_count integer, p_reversed_covered_kopecks bigint
+    p_approved_count bigint, p_gross_kopecks bigint, p_covered_kopecks bigint,
+    p_paid_kopecks bigint, p_reversed_count bigint, p_reversed_covered_kopecks bigint
 ) RETURNS TABLE (
-    approved_count integer,
+    approved_count bigint,
     gross_kopecks bigint,
     covered_kopecks bigint,
     paid_kopecks bigint,
-    reversed_count integer,
+    reversed_count bigint,
     reversed_covered_kopecks bigint
 )
 LANGUAGE sql AS $$
