@@ -61,7 +61,8 @@ BEGIN
     FOR i IN 1..last_claim LOOP
         ends_request := i = last_claim OR p_ordinal[i + 1] <> p_ordinal[i];
         -- The usual request, one line that one allowance covers, is told by a few comparisons.
-        IF i = first_claim AND ends_request AND p_slot[i] IS NOT NULL AND NOT p_malformed[i]
+        IF i = first_claim AND ends_request AND p_line_no[i] IS NOT NULL
+            AND p_slot[i] IS NOT NULL AND NOT p_malformed[i]
             AND p_need[i] BETWEEN 1 AND coalesce(held[p_slot[i]], p_remaining[i]) THEN
             held[p_slot[i]] := coalesce(held[p_slot[i]], p_remaining[i]) - p_need[i];
             requests := requests + 1;
