@@ -48,6 +48,7 @@ from processing.kernel.database import (
     open_pool,
     open_session,
 )
+from processing.kernel.embedded import EmbeddedPostgres
 from processing.kernel.errors import ConfigurationError, DatabaseError, SpkError
 from processing.kernel.locate import database_address, database_dsn
 from processing.kernel.log import capture_standard_library, open_log
@@ -361,10 +362,12 @@ class Centre:
 
     async def _keep_database(self) -> None:
         """Start the embedded server again when it died; what waits is then tried again."""
+        embedded = EmbeddedPostgres(self._settings.home)
         while True:
             await asyncio.sleep(DATABASE_CHECK_SECONDS)
             try:
-                await asyncio.to_thread(database_dsn, self._settings, Role.PROCESSING)
+                if not await asyncio.to_thread(embedded.running):
+                    await asyncio.to_thread(embedded.start)
             except SpkError as error:
                 self._log.error("embedded database does not start", fault=str(error))
 
