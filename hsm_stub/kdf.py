@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 TERMINAL_LABEL: Final = b"spk terminal MAC"
+EXCHANGE_LABEL: Final = b"spk terminal exchange"
 CARD_ADMIN_LABEL: Final = b"spk card 9B"
 CMAC_BYTES: Final = 16
 OUTPUT_BYTES_MAX: Final = 64
@@ -26,7 +27,7 @@ def derive(cmac: Callable[[bytes], bytes], label: bytes, context: bytes, length:
 
 
 def terminal_context(terminal_id: str, key_id: int) -> bytes:
-    """Return the context of a terminal key: the id's 8 ASCII characters, then the generation."""
+    """Return the context of a terminal's MAC or exchange key: 8 ASCII characters, generation."""
     return terminal_id.encode("ascii") + key_id.to_bytes(1)
 
 

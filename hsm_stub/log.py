@@ -32,6 +32,8 @@ def command_level(command: c.Command) -> int:
     match command:
         case c.DeriveCardAdminKey() | c.IssueCardCertificate() | c.DeriveTerminalKey():
             return logging.INFO
+        case c.DeriveExchangeKey() | c.WrapTerminalKey():
+            return logging.INFO
         case c.BeginCardAdmin() | c.FinishCardAdmin():
             return logging.INFO
         case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.SignReceiptBlock():
@@ -43,6 +45,10 @@ def command_facts(command: c.Command) -> dict[str, str | int]:
     match command:
         case c.DeriveTerminalKey(terminal_id=terminal_id, key_id=key_id):
             return {"terminal": terminal_id, "key_id": key_id}
+        case c.DeriveExchangeKey(terminal_id=terminal_id, exchange_id=exchange_id):
+            return {"terminal": terminal_id, "exchange_id": exchange_id}
+        case c.WrapTerminalKey(terminal_id=terminal_id, key_id=key_id, exchange_id=exchange_id):
+            return {"terminal": terminal_id, "key_id": key_id, "exchange_id": exchange_id}
         case c.DeriveCardAdminKey(card_guid=guid, version=version):
             return {"card_guid": guid.hex(), "version": version}
         case c.BeginCardAdmin(card_guid=guid, version=version):

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from hsm_stub import kdf
 from hsm_stub.backends.backend import Backend, MasterKey, SigningKey
@@ -72,7 +73,14 @@ class SecurityModule:
             case c.GetPublicKeys():
                 return self._public_keys()
             case c.DeriveTerminalKey():
-                return self._terminal_key(command)
+                self._count(MasterKey.TERMINAL, "derive terminal key")
+                return c.TerminalKey(key=self._terminal_key(command.terminal_id, command.key_id))
+            case c.DeriveExchangeKey():
+                self._count(MasterKey.TERMINAL, "export exchange key")
+                key = self._exchange_key(command.terminal_id, command.exchange_id)
+                return c.ExchangeKey(key=key)
+            case c.WrapTerminalKey():
+                return self._wrap_terminal_key(command)
             case c.DeriveCardAdminKey():
                 self._count(MasterKey.CARD, "export card 9B key")
                 return c.CardAdminKey(key=self._card_key(command.card_guid, command.version))
@@ -116,11 +124,19 @@ class SecurityModule:
             ),
         )
 
-    def _terminal_key(self, command: c.DeriveTerminalKey) -> c.TerminalKey:
-        self._count(MasterKey.TERMINAL, "derive terminal key")
-        context = kdf.terminal_context(command.terminal_id, command.key_id)
-        key = self._derive(MasterKey.TERMINAL, kdf.TERMINAL_LABEL, context, c.TERMINAL_KEY_BYTES)
-        return c.TerminalKey(key=key)
+    def _terminal_key(self, terminal_id: str, key_id: int) -> bytes:
+        context = kdf.terminal_context(terminal_id, key_id)
+        return self._derive(MasterKey.TERMINAL, kdf.TERMINAL_LABEL, context, c.TERMINAL_KEY_BYTES)
+
+    def _exchange_key(self, terminal_id: str, exchange_id: int) -> bytes:
+        context = kdf.terminal_context(terminal_id, exchange_id)
+        return self._derive(MasterKey.TERMINAL, kdf.EXCHANGE_LABEL, context, c.EXCHANGE_KEY_BYTES)
+
+    def _wrap_terminal_key(self, command: c.WrapTerminalKey) -> c.WrappedKey:
+        self._count(MasterKey.TERMINAL, "wrap terminal key")
+        exchange_key = self._exchange_key(command.terminal_id, command.exchange_id)
+        key = self._terminal_key(command.terminal_id, command.key_id)
+        return c.WrappedKey(wrapped=aes_key_wrap(exchange_key, key))
 
     def _begin_card_admin(self, command: c.BeginCardAdmin) -> c.CardAdminStarted:
         self._drop_expired()

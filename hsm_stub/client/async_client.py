@@ -94,6 +94,16 @@ class AsyncHsmClient:
         command = c.DeriveTerminalKey(terminal_id=terminal_id, key_id=key_id)
         return (await self._ask(command, c.TerminalKey)).key
 
+    async def derive_exchange_key(self, terminal_id: str, exchange_id: int) -> bytes:
+        """Return the 32-byte AES key that wraps a terminal's next MAC keys; counted as export."""
+        command = c.DeriveExchangeKey(terminal_id=terminal_id, exchange_id=exchange_id)
+        return (await self._ask(command, c.ExchangeKey)).key
+
+    async def wrap_terminal_key(self, terminal_id: str, key_id: int, exchange_id: int) -> bytes:
+        """Return a terminal's MAC key wrapped under its exchange key (RFC 3394, 24 bytes)."""
+        command = c.WrapTerminalKey(terminal_id=terminal_id, key_id=key_id, exchange_id=exchange_id)
+        return (await self._ask(command, c.WrappedKey)).wrapped
+
     async def derive_card_admin_key(self, card_guid: bytes, version: int) -> bytes:
         """Return the 24-byte 9B key (AES-192) to be set on a card; the export is counted."""
         command = c.DeriveCardAdminKey(card_guid=card_guid, version=version)

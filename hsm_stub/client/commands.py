@@ -18,6 +18,8 @@ from msgspec import Meta
 
 TERMINAL_KEY_BYTES: Final = 16
 """AES-128, the key of a terminal's CMAC."""
+EXCHANGE_KEY_BYTES: Final = 32
+"""AES-256, the key under which a terminal gets its next MAC key."""
 CARD_ADMIN_KEY_BYTES: Final = 24
 """AES-192 (PIV algorithm 0A), what cards bought today expect in slot 9B."""
 CARD_VALIDITY_DAYS_MAX: Final = 3660
@@ -85,6 +87,27 @@ class DeriveTerminalKey(_Command, tag="derive_terminal_key", frozen=True):
 
     terminal_id: TerminalId
     key_id: Byte
+
+
+class DeriveExchangeKey(_Command, tag="derive_exchange_key", frozen=True):
+    """Export a terminal's exchange key for its parameter file; answered by `ExchangeKey`.
+
+    `exchange_id` is the exchange key's generation, 0 to 255.
+    """
+
+    terminal_id: TerminalId
+    exchange_id: Byte
+
+
+class WrapTerminalKey(_Command, tag="wrap_terminal_key", frozen=True):
+    """Wrap a terminal's MAC key of generation `key_id` under its exchange key (RFC 3394).
+
+    Answered by `WrappedKey`.
+    """
+
+    terminal_id: TerminalId
+    key_id: Byte
+    exchange_id: Byte
 
 
 class DeriveCardAdminKey(_Command, tag="derive_card_admin_key", frozen=True):
@@ -177,6 +200,22 @@ class TerminalKey(_Answer, tag="terminal_key", frozen=True):
         return "TerminalKey(key=<hidden>)"
 
 
+class ExchangeKey(_Answer, tag="exchange_key", frozen=True):
+    """A terminal's exchange key (32 bytes). Secret."""
+
+    key: bytes
+
+    def __repr__(self) -> str:
+        """Return the name alone: the key must not reach a log."""
+        return "ExchangeKey(key=<hidden>)"
+
+
+class WrappedKey(_Answer, tag="wrapped_key", frozen=True):
+    """A terminal's MAC key, wrapped (24 bytes): of use to who has its exchange key."""
+
+    wrapped: bytes
+
+
 class CardAdminKey(_Answer, tag="card_admin_key", frozen=True):
     """A card's 9B key (24 bytes). Secret."""
 
@@ -237,6 +276,8 @@ Command = (
     | GetStatus
     | GetPublicKeys
     | DeriveTerminalKey
+    | DeriveExchangeKey
+    | WrapTerminalKey
     | DeriveCardAdminKey
     | BeginCardAdmin
     | FinishCardAdmin
@@ -248,6 +289,8 @@ Answer = (
     | Refused
     | PublicKeys
     | TerminalKey
+    | ExchangeKey
+    | WrappedKey
     | CardAdminKey
     | CardAdminStarted
     | Certificate

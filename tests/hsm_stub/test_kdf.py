@@ -20,6 +20,16 @@ VECTORS = [
     (kdf.TERMINAL_LABEL, kdf.terminal_context("00000001", 1), "a942abed8d0655e638485ed24d0fada6"),
     (kdf.TERMINAL_LABEL, kdf.terminal_context("APTEKA42", 255), "30820920512c5032bced018d4036d9ad"),
     (
+        kdf.EXCHANGE_LABEL,
+        kdf.terminal_context("00000001", 1),
+        "b523b811ced745bcdb6d96369c908964fcedc38c2184bf032e13730e5826c52d",
+    ),
+    (
+        kdf.EXCHANGE_LABEL,
+        kdf.terminal_context("APTEKA42", 2),
+        "b58b626c407453eca23e7e85975632fdac814ea916800241ac0d3a10c3c2518e",
+    ),
+    (
         kdf.CARD_ADMIN_LABEL,
         kdf.card_context(GUID, 0),
         "cc67bbbfbd6e8edf9d2e6d078a5edbf7d1a9c66a5d5c4ba0",

@@ -36,6 +36,7 @@ def assert_hides(text: str, secret: bytes) -> None:
     "answer",
     [
         c.TerminalKey(key=SECRET),
+        c.ExchangeKey(key=SECRET),
         c.CardAdminKey(key=SECRET),
         c.CardAdminStarted(handle=SECRET, witness=SECRET, challenge=SECRET),
         c.AnswerFrame(request_id=1, answer=c.TerminalKey(key=SECRET)),
@@ -71,6 +72,8 @@ async def test_the_verbose_log_tells_who_and_not_what(
     ciphertext, response = bytes(range(16)), bytes(range(16, 32))
     async with AsyncHsmClient(service.address) as client:
         terminal_key = await client.derive_terminal_key("APTEKA42", 3)
+        exchange_key = await client.derive_exchange_key("APTEKA42", 1)
+        await client.wrap_terminal_key("APTEKA42", 4, 1)
         card_key = await client.derive_card_admin_key(GUID, 1)
         started = await client.card_admin_begin(GUID, 1, ciphertext)
         with pytest.raises(HsmRefused) as caught:
@@ -79,11 +82,18 @@ async def test_the_verbose_log_tells_who_and_not_what(
         await client.issue_card_certificate(**msgspec.structs.asdict(wanted))
     error = "".join(traceback.format_exception(caught.value))
     log = service.log.getvalue()
-    for command in ("DeriveTerminalKey", "DeriveCardAdminKey", "BeginCardAdmin", "APTEKA42"):
+    for command in (
+        "DeriveTerminalKey",
+        "WrapTerminalKey",
+        "DeriveCardAdminKey",
+        "BeginCardAdmin",
+        "APTEKA42",
+    ):
         assert command in log
     assert GUID.hex() in log
     for secret in (
         terminal_key,
+        exchange_key,
         card_key,
         started.handle,
         started.witness,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from hsm_stub.backends.backend import SigningKey
 from hsm_stub.backends.signer import BackendSigner
@@ -157,6 +158,23 @@ def test_keys_differ_by_every_input(module: SecurityModule, material: KeyMateria
     assert len(card_key(module)) == 24
 
 
+def exchange_key(module: SecurityModule, exchange_id: int) -> bytes:
+    answer = module.execute(c.DeriveExchangeKey(terminal_id="00000001", exchange_id=exchange_id))
+    assert isinstance(answer, c.ExchangeKey)
+    return answer.key
+
+
+def test_a_wrapped_key_opens_under_its_exchange_key_alone(module: SecurityModule) -> None:
+    command = c.WrapTerminalKey(terminal_id="00000001", key_id=2, exchange_id=1)
+    answer = module.execute(command)
+    assert isinstance(answer, c.WrappedKey)
+    assert module.execute(command) == answer
+    opened = aes_key_unwrap(exchange_key(module, 1), answer.wrapped)
+    assert opened == terminal_key(module, "00000001", 2)
+    with pytest.raises(InvalidUnwrap):
+        aes_key_unwrap(exchange_key(module, 2), answer.wrapped)
+
+
 def terminal_key(module: SecurityModule, terminal_id: str, key_id: int) -> bytes:
     answer = module.execute(c.DeriveTerminalKey(terminal_id=terminal_id, key_id=key_id))
     assert isinstance(answer, c.TerminalKey)
@@ -194,6 +212,8 @@ def test_uses_are_counted_by_key_and_purpose(module: SecurityModule, clock: Hand
     card_key(module)
     begin(module, card)
     terminal_key(module, "00000001", 1)
+    exchange_key(module, 1)
+    module.execute(c.WrapTerminalKey(terminal_id="00000001", key_id=2, exchange_id=1))
     module.execute(certificate_command(c.CertificateSlot.AUTHENTICATION))
     module.execute(
         c.SignReceiptBlock(lane=0, block=0, leaf_count=1, signed_at_ms=0, root=bytes(32))
@@ -208,6 +228,8 @@ def test_uses_are_counted_by_key_and_purpose(module: SecurityModule, clock: Hand
         ("issuing CA", "sign card certificate", 1),
         ("receipt signing", "sign receipt block", 1),
         ("terminal master", "derive terminal key", 1),
+        ("terminal master", "export exchange key", 1),
+        ("terminal master", "wrap terminal key", 1),
     ]
     assert (status.backend, status.region_code) == ("software", "77")
     assert (status.uptime_ms, status.connections) == (5_000, 4)
