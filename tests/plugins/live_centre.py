@@ -27,7 +27,7 @@ from processing.authorization.store import AuthorizationStore
 from processing.gateways.iso8583 import Gateway, GatewayLimits, GatewayMetrics
 from processing.journal.lane import Lane
 from processing.journal.store import JournalStore
-from processing.kernel.clock import SystemClock
+from processing.kernel.clock import Clock, SystemClock
 from processing.kernel.config import LogFormat, LogLevel
 from processing.kernel.database import DatabasePool, SessionLimits, open_pool, open_session
 from processing.kernel.log import open_log
@@ -43,7 +43,7 @@ from processing.wire.transaction import Request
 from tests.hsm_stub.running import serving
 from tests.plugins.line import Line, open_line
 from tests.plugins.postgres import Database
-from tests.plugins.town import SHOPS, ZONE, allowance_id, build_town, business_day, citizen
+from tests.plugins.town import SHOPS, ZONE, allowance_id, build_town, citizen
 
 QUICK_LIMITS = SessionLimits(connect_timeout_ms=2_000)
 
@@ -54,6 +54,7 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     framing: Framing = Framing()
     profile: Profile = Profile.BINARY
     limits: GatewayLimits = GatewayLimits(terminal_rate_per_second=0)
+    clock: Clock = SystemClock(ZONE)
 
 
 class LiveCentre:
@@ -74,7 +75,7 @@ class LiveCentre:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[LiveCentre]:
         """Serve until the end of the block."""
-        clock = SystemClock(ZONE)
+        clock = self.port.clock
         log = open_log(LogFormat.JSON, LogLevel.DEBUG, self.log)
         dsn = self.database.dsn(Role.PROCESSING)
         async with contextlib.AsyncExitStack() as rooms:
@@ -126,10 +127,14 @@ class LiveCentre:
         """Stop the key service; the centre loses its connection to it."""
         await self._hsm_ends.aclose()
 
+    async def mac_key(self, terminal_id: str = SHOPS[0], key_id: int = 1) -> bytes:
+        """Return the bytes of a terminal's key, as its parameter file holds them."""
+        async with AsyncHsmClient(self._hsm_address) as hsm:
+            return await hsm.derive_terminal_key(terminal_id, key_id)
+
     async def mac(self, terminal_id: str = SHOPS[0], key_id: int = 1) -> Mac:
         """Return a terminal's key."""
-        async with AsyncHsmClient(self._hsm_address) as hsm:
-            return Mac(await hsm.derive_terminal_key(terminal_id, key_id))
+        return Mac(await self.mac_key(terminal_id, key_id))
 
     async def line(self, terminal_id: str = SHOPS[0], **options: Any) -> Line:
         """Connect in the name of a terminal; hung up when the centre ends."""
@@ -212,7 +217,8 @@ async def live_centre(
     async with database.connect() as connection:
         await build_town(connection)
         await connection.execute(
-            "SELECT journal.ensure_partitions($1::date, $1::date + 1)", business_day()
+            "SELECT journal.ensure_partitions($1::date, $1::date + 1)",
+            (port or Port()).clock.local_date(),
         )
     async with LiveCentre(database, material, port or Port()).serving() as centre:
         yield centre

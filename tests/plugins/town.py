@@ -227,11 +227,17 @@ class Shop:
 
 def signed(request: Request, who: Citizen, *, high: bool = False) -> Request:
     """Return the request signed by tap or PIN as its evidence says; `high` leaves a high S."""
-    key = who.pin if request.evidence is Evidence.PIN else who.tap
-    r, s = decode_dss_signature(key.sign(request_digest(request), _PREHASHED))
+    signature = signature_of(request_digest(request), request.evidence, who, high=high)
+    return msgspec.structs.replace(request, signature=signature)
+
+
+def signature_of(digest: bytes, evidence: Evidence, who: Citizen, *, high: bool = False) -> bytes:
+    """Return what the citizen's card signs for a digest: raw r‖s, 64 bytes."""
+    key = who.pin if evidence is Evidence.PIN else who.tap
+    r, s = decode_dss_signature(key.sign(digest, _PREHASHED))
     if (s > ORDER // 2) is not high:
         s = ORDER - s
-    return msgspec.structs.replace(request, signature=r.to_bytes(32) + s.to_bytes(32))
+    return r.to_bytes(32) + s.to_bytes(32)
 
 
 def _card_uuid(who: Citizen) -> UUID:
