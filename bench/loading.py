@@ -41,6 +41,11 @@ class Generator:
     ) -> None:
         self.close()
 
+    @property
+    def process_id(self) -> int:
+        """Return the generator's process number."""
+        return self._process.pid
+
     def ask(self, task: Task) -> None:
         """Tell the generator to make a task's messages ready; does not wait."""
         self._say(msgspec.json.encode(task).decode("utf-8"))

@@ -54,7 +54,7 @@ def database_step(rig: Rig, first_number: int, count: int, size: int, duration_m
     One batch per connection comes before the clock starts: a session learns types and plans in its
     first call, and a centre's sessions live for days.
     """
-    cases = list(_cases(rig, first_number, count))
+    cases = list(cases_of(rig, first_number, count))
     batches = [cases[start : start + size] for start in range(0, len(cases), size)]
     connections = BATCH_CONNECTIONS if size > 1 else SINGLE_CONNECTIONS
     return asyncio.run(_decide(rig, batches, connections, duration_ms))
@@ -90,12 +90,12 @@ async def _decide(
         elapsed = time.perf_counter() - begun
         cpu_us = (time.process_time() - cpu) * 1_000_000
     warmed = sum(len(batch) for batch in warm if batch is not None)
-    decided = sum(count for count, _ in counts)
+    count = sum(one for one, _ in counts)
     return StepRun(
-        count=decided,
+        count=count,
         warmed=warmed,
-        rate_per_second=decided / elapsed,
-        client_cpu_us=cpu_us / max(1, decided),
+        rate_per_second=count / elapsed,
+        client_cpu_us=cpu_us / max(1, count),
         collisions=sum(collisions for _, collisions in counts),
     )
 
@@ -109,20 +109,21 @@ async def _work(
     end: float,
 ) -> tuple[int, int]:
     """Decide batches until they or the time end; return sales decided and batches tried again."""
-    decided = collisions = 0
+    count = collisions = 0
     while time.perf_counter() < end and (batch := next(batches, None)) is not None:
-        while not await _decided(rig, store, lane.number, block, batch):
+        while not await decided(rig, store, lane.number, block, batch):
             collisions += 1
             if collisions > COLLISIONS_MAX:
                 raise RigError("the database step collides without end")
         block += 1
-        decided += len(batch)
-    return decided, collisions
+        count += len(batch)
+    return count, collisions
 
 
-async def _decided(
+async def decided(
     rig: Rig, store: AuthorizationStore, lane: int, block: int, batch: Sequence[Case]
 ) -> bool:
+    """Decide one batch; False when it collided with another. Raises `RigError` on a refusal."""
     now_ms = time.time_ns() // 1_000_000
     day = rig.world.business_date
     try:
@@ -135,8 +136,11 @@ async def _decided(
     return True
 
 
-def _cases(rig: Rig, first_number: int, count: int) -> Iterator[Case]:
-    sales = Sales(rig.world, Traffic.SINGLE)
+def cases_of(
+    rig: Rig, first_number: int, count: int, traffic: Traffic = Traffic.SINGLE
+) -> Iterator[Case]:
+    """Yield sales as the engine hands them to its store, their signatures taken for right."""
+    sales = Sales(rig.world, traffic)
     signed_at_ms = time.time_ns() // 1_000_000
     for number in range(first_number, first_number + count):
         request = sales.request(sales.draft(number), signed_at_ms)
