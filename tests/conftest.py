@@ -10,7 +10,12 @@ import pytest
 
 pytest_plugins = [
     name
-    for name in ("tests.plugins.postgres", "tests.plugins.pcsc", "tests.plugins.centre")
+    for name in (
+        "tests.plugins.postgres",
+        "tests.plugins.pcsc",
+        "tests.plugins.centre",
+        "tests.plugins.faults",
+    )
     if importlib.util.find_spec(name) is not None
 ]
 

@@ -1,0 +1,59 @@
+"""Two workers in the test's loop over one database: quick, and open to mutations."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+
+from hsm_stub.key_material import KeyMaterial
+from processing.wire.iso8583.mac import Mac
+from tests.faults.auditor import Finding, audit_run, receipt_public_key_of
+from tests.faults.counters import Counters
+from tests.faults.load import Load
+from tests.plugins.line import Line, open_line
+from tests.plugins.live_centre import LiveCentre, Port
+from tests.plugins.postgres import Database
+from tests.plugins.town import build_town, business_day
+
+
+class Pair:
+    """Two centres that share a database, each with a lane and a port of its own."""
+
+    def __init__(self, database: Database, material: KeyMaterial) -> None:
+        self.database = database
+        self.counters = Counters()
+        self.centres = [LiveCentre(database, material, Port()) for _ in range(2)]
+        self.receipt_public_key = receipt_public_key_of(material)
+        self._turns = itertools.cycle(self.centres)
+        self._macs: dict[str, Mac] = {}
+
+    async def connect(self, terminal_id: str) -> Line:
+        """Connect in the name of a terminal, to each centre in turn."""
+        centre = next(self._turns)
+        if terminal_id not in self._macs:
+            self._macs[terminal_id] = await centre.mac(terminal_id)
+        return await open_line(centre.number, self._macs[terminal_id])
+
+    async def findings(self, load: Load) -> list[Finding]:
+        """Ask for everything again, then audit."""
+        await load.ask_all_again()
+        async with self.database.connect() as connection:
+            return await audit_run(connection, load.ledger, self.receipt_public_key)
+
+
+@contextlib.asynccontextmanager
+async def serving_pair(
+    database: Database, material: KeyMaterial, citizens: int = 8, granted: int = 60
+) -> AsyncIterator[Pair]:
+    """Serve the town from two centres; its allowances are small enough to run out."""
+    async with database.connect() as connection:
+        await build_town(connection, citizens, granted)
+        await connection.execute(
+            "SELECT journal.ensure_partitions($1::date, $1::date + 1)", business_day()
+        )
+    pair = Pair(database, material)
+    async with contextlib.AsyncExitStack() as ends:
+        for centre in pair.centres:
+            await ends.enter_async_context(centre.serving())
+        yield pair
