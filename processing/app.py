@@ -29,6 +29,7 @@ from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from hsm_stub.client.async_client import AsyncHsmClient, connect_async
+from hsm_stub.client.errors import HsmError
 from processing.authorization.batcher import BatchMetrics
 from processing.authorization.engine import Engine
 from processing.authorization.store import AuthorizationStore
@@ -58,12 +59,12 @@ from processing.kernel.roles import Role
 from processing.kernel.sql_files import read_sql_folder, sql_root
 from processing.reconciliation.terminal_totals import TerminalSettlement
 from processing.terminals.keys import TerminalKeys
+from processing.terminals.network import TerminalNetwork
 from processing.terminals.store import TerminalStore
 from processing.wire.api import ProbeResult, ProbeStatus
 from processing.wire.iso8583.messages import (
     Network,
     NetworkAnswer,
-    NetworkCode,
     Settlement,
     Totals,
     TotalsAnswer,
@@ -299,11 +300,14 @@ class Centre:
     async def _gateway(
         self, pool: DatabasePool, hsm: AsyncHsmClient, engine: Engine, options: RunOptions
     ) -> AsyncIterator[Gateway]:
+        terminals = TerminalStore(pool)
+        network = TerminalNetwork(terminals, hsm, self._clock)
+        settlement = TerminalSettlement(pool)
         gateway = Gateway(
             framing=options.framing.framing,
             profile=options.profile.profile,
-            keys=TerminalKeys(TerminalStore(pool), hsm),
-            handlers=TerminalDesk(engine, TerminalSettlement(pool), self._clock, self._log),
+            keys=TerminalKeys(terminals, hsm),
+            handlers=TerminalDesk(engine, settlement, network, self._clock, self._log),
             log=self._log,
             metrics=GatewayMetrics(self._registry),
             limits=options.limits,
@@ -379,10 +383,12 @@ class TerminalDesk:
         self,
         engine: Engine,
         settlement: TerminalSettlement,
+        network: TerminalNetwork,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         self._engine = engine
+        self._network = network
         self._settlement = settlement
         self._clock = clock
         self._log = log
@@ -399,14 +405,13 @@ class TerminalDesk:
             self._log.error("totals not compared", fault=str(error))
             return TotalsAnswer(outcome=Outcome.TRY_LATER, settlement=Settlement.NOT_COMPARED)
 
-    def network(self, message: Network) -> NetworkAnswer:
-        """Answer sign-on, sign-off, cut-over and echo; a key is changed by enrolling anew."""
-        offered = message.code is not NetworkCode.KEY_CHANGE
-        return NetworkAnswer(
-            outcome=Outcome.APPROVED if offered else Outcome.NOT_SUPPORTED,
-            centre_time_ms=self._clock.utc_ms(),
-            posting_date=self._clock.local_date(),
-        )
+    async def network(self, message: Network) -> NetworkAnswer:
+        """Answer sign-on, sign-off, key change, cut-over and echo."""
+        try:
+            return await self._network.answer(message)
+        except (DatabaseError, HsmError) as error:
+            self._log.error("network message not answered", fault=str(error))
+            return NetworkAnswer(outcome=Outcome.TRY_LATER, centre_time_ms=self._clock.utc_ms())
 
 
 def _probes(pool: DatabasePool, hsm: AsyncHsmClient) -> dict[str, Probe]:

@@ -72,6 +72,12 @@ class TerminalMacs(Protocol):
     async def mac(self, terminal_id: str, key_id: int) -> Mac | None:
         """Return the key, or None when terminal or generation are not registered."""
 
+    async def proven(self, terminal_id: str, key_id: int) -> None:
+        """Take note that a message under a key was authentic.
+
+        Only the first message under a new key matters; such a key comes from no cache.
+        """
+
 
 class Handlers(Protocol):
     """What the gateway hands messages on to. Nothing of it raises for what a terminal sent."""
@@ -82,7 +88,7 @@ class Handlers(Protocol):
     async def settle(self, totals: Totals) -> TotalsAnswer:
         """Compare a terminal's totals of a day with the centre's."""
 
-    def network(self, message: Network) -> NetworkAnswer:
+    async def network(self, message: Network) -> NetworkAnswer:
         """Answer a message about the connection itself."""
 
 
@@ -196,6 +202,7 @@ class Gateway:
             log.warning("message not authentic", outcome=outcome.name, key=parsed.key_id)
             self._count(outcome)
             return undecided_answer(outcome, parsed, None)
+        await self._keys.proven(parsed.terminal_id, parsed.key_id)
         if (limit := self._limit_met(parsed.terminal_id)) is not None:
             self.metrics.turned_away.labels(limit).inc()
             self._count(Outcome.TRY_LATER)
@@ -232,7 +239,7 @@ class Gateway:
                 answer = await self._handlers.settle(totals)
                 log.info("totals", date=str(totals.business_date), result=answer.settlement.name)
             case Network() as network:
-                answer = self._handlers.network(network)
+                answer = await self._handlers.network(network)
             case _:
                 assert_never(parsed.message)
         message = encode_answer(answer, parsed, mac)

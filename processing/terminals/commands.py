@@ -6,8 +6,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import cyclopts
 from cyclopts import Parameter
@@ -23,7 +25,7 @@ from processing.kernel.locate import database_dsn
 from processing.kernel.private_file import write_private_file
 from processing.kernel.roles import Role
 from processing.terminals.enrolment import parameters_of
-from processing.terminals.model import TerminalState
+from processing.terminals.model import Terminal, TerminalState
 from processing.terminals.store import TERMINALS_LISTED_MAX, TerminalStore
 from processing.wire.parameter_file import FramingName, ProfileName
 
@@ -51,15 +53,20 @@ def enrol(
     framing: FramingName = FramingName.LENGTH_2,
     profile: ProfileName = ProfileName.BINARY,
     replace: Annotated[bool, Parameter(help="Write over an existing file.")] = False,
+    new_keys: Annotated[
+        bool, Parameter(help="End the keys of every earlier file, as after a theft.")
+    ] = False,
 ) -> None:
-    """Derive a terminal's key and write its parameter file."""
+    """Derive a terminal's keys and write its parameter file."""
     settings = read_settings(os.environ)
     listen = settings.iso8583_listen
     address = ListenAddress(
         listen.host if centre_host is None else centre_host,
         listen.port if centre_port is None else centre_port,
     )
-    content = asyncio.run(_parameters(settings, terminal_id, address, framing, profile))
+    content = asyncio.run(
+        _parameters(settings, terminal_id, address, framing, profile, new_keys=new_keys)
+    )
     write_private_file(out, content, replace=replace)
     print(f"Terminal {terminal_id}: parameters for {address} written to {out}")
 
@@ -91,12 +98,16 @@ async def _store(settings: Settings) -> AsyncIterator[TerminalStore]:
 async def _list() -> None:
     async with _store(read_settings(os.environ)) as store:
         terminals = await store.terminals()
-    table = Table("terminal", "state", "key", "provider", "services", title="Terminals")
+    table = Table(title="Terminals")
+    for name in ("terminal", "state", "key", "signed on", "heard", "provider", "services"):
+        table.add_column(name)
     for terminal in terminals:
         table.add_row(
             terminal.terminal_id,
             terminal.state.name.lower(),
-            str(terminal.key_generation),
+            _key_shown(terminal),
+            _since(terminal.presence.signed_at if terminal.presence.signed_on else None, terminal),
+            _since(terminal.presence.heard_at, terminal),
             terminal.provider.name_ru,
             " ".join(terminal.services),
         )
@@ -106,14 +117,32 @@ async def _list() -> None:
         console.print(f"Only the first {TERMINALS_LISTED_MAX} are shown.")
 
 
+def _key_shown(terminal: Terminal) -> str:
+    """Return the key's generation, and the one that was handed out and is not in use yet."""
+    following = terminal.next_key_generation
+    return str(terminal.key_generation) + ("" if following is None else f" → {following}")
+
+
+def _since(moment: datetime | None, terminal: Terminal) -> str:
+    """Return a moment as the terminal's clock shows it."""
+    if moment is None:
+        return "—"
+    return f"{moment.astimezone(ZoneInfo(terminal.time_zone)):%Y-%m-%d %H:%M}"
+
+
 async def _parameters(
     settings: Settings,
     terminal_id: str,
     centre: ListenAddress,
     framing: FramingName,
     profile: ProfileName,
+    *,
+    new_keys: bool,
 ) -> bytes:
     async with _store(settings) as store, connect_async(settings.hsm_address) as hsm:
+        if new_keys:
+            await hsm.ping()
+            await store.renew_keys(terminal_id)
         terminal = await store.terminal(terminal_id)
         if terminal is None:
             raise _unknown(terminal_id)

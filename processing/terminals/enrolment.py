@@ -24,8 +24,8 @@ async def parameters_of(
 ) -> ParameterFile:
     """Return the parameters of a terminal that reaches the centre at `centre`.
 
-    The MAC key is derived inside the key service for the terminal's key generation. Raises the
-    errors of `hsm_stub.client.errors`, and `ConfigurationError` when the values make no sound
+    MAC and exchange key are derived inside the key service for the terminal's generations. Raises
+    the errors of `hsm_stub.client.errors`, and `ConfigurationError` when the values make no sound
     file.
     """
     offer = await store.offer(terminal.terminal_id, on)
@@ -47,6 +47,9 @@ async def parameters_of(
         profile=profile,
         key_generation=terminal.key_generation,
         mac_key=await hsm.derive_terminal_key(terminal.terminal_id, terminal.key_generation),
+        exchange_key=await hsm.derive_exchange_key(
+            terminal.terminal_id, terminal.exchange_generation
+        ),
         receipt_public_key=public.receipt_key,
         issuing_ca=public.issuing_certificates[0],
         services=offer.services,

@@ -14,9 +14,13 @@ from processing.wire.iso8583.mac import Mac
 KEYS_CACHED_MAX: Final = 20_000
 """Most terminal keys kept in memory, the longest unused leaving first."""
 
+GENERATIONS: Final = 256
+"""Generations of a terminal's key; after the last comes the first again."""
+
 KEY_KNOWN_MAX_MS: Final = 60_000
 """How long a key is used before the terminal's row is read again: a key that was replaced or
-taken away is good for no longer."""
+taken away is good for no longer. In the worker that heard the new key first the old one ends at
+once; this is how long the two overlap in the others."""
 
 LOOKUPS_AT_ONCE_MAX: Final = 2
 """Most terminals that are looked up at a time: anybody may name any terminal."""
@@ -35,8 +39,10 @@ class KeyDeriver(Protocol):
 class TerminalKeys:
     """Keys by terminal and generation (DE53).
 
-    Only the generation that the terminal's row names has a key; whether the terminal may be
-    served is for the rules to say, not for this cache.
+    Only the generation that the terminal's row names has a key, and the one that was handed out as
+    its next. The first authentic message under that one (`proven`) ends the other; until then it
+    is not kept here, so that each such message is looked up. Whether the terminal may be served is
+    for the rules to say, not for this cache.
     """
 
     def __init__(
@@ -67,14 +73,29 @@ class TerminalKeys:
                 # An earlier message of the same terminal was before in the queue.
                 return known
             terminal = await self._store.terminal(terminal_id)
-        if terminal is None or terminal.key_generation != key_id:
+        if terminal is None or key_id not in (
+            terminal.key_generation,
+            terminal.next_key_generation,
+        ):
             self._macs.pop((terminal_id, key_id), None)
             return None
         mac = Mac(await self._deriver.derive_terminal_key(terminal_id, key_id))
+        if key_id == terminal.next_key_generation:
+            return mac
         self._macs[terminal_id, key_id] = mac, self._monotonic_ns()
         if len(self._macs) > self._keys_max:
             self._macs.popitem(last=False)
         return mac
+
+    async def proven(self, terminal_id: str, key_id: int) -> None:
+        """Take note that a message under this key was authentic: a key handed out is now in use.
+
+        Nothing is to be done for a key that `mac` had ready. Raises the errors of the database.
+        """
+        if (terminal_id, key_id) in self._macs:
+            return
+        if await self._store.take_key(terminal_id, key_id):
+            self._macs.pop((terminal_id, (key_id - 1) % GENERATIONS), None)
 
     def _known(self, terminal_id: str, key_id: int) -> Mac | None:
         """Return a key that was learned not too long ago."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import IntEnum
 from uuid import UUID
 
@@ -28,8 +29,21 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     contract: str
 
 
+class Presence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a terminal said last about itself (0800); None: it never did."""
+
+    heard_at: datetime | None = None
+    signed_on: bool = False
+    signed_at: datetime | None = None
+    cut_over_at: datetime | None = None
+
+
 class Terminal(msgspec.Struct, frozen=True, kw_only=True):
-    """One terminal, whose it is, and the services allowed there."""
+    """One terminal, whose it is, and the services allowed there.
+
+    `key_generation` is that of its MAC key, `next_key_generation` of the key that was handed out
+    and has not been used yet, `exchange_generation` of the key that wraps MAC keys.
+    """
 
     terminal_id: str
     state: TerminalState
@@ -38,6 +52,16 @@ class Terminal(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     provider: Provider
     services: tuple[str, ...]
+    next_key_generation: int | None = None
+    exchange_generation: int = 1
+    presence: Presence = Presence()
+
+
+class KeyOffer(msgspec.Struct, frozen=True):
+    """A MAC key that a terminal may have: its generation, and that of the key that wraps it."""
+
+    key_generation: int
+    exchange_generation: int
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -1,18 +1,26 @@
 """Terminals in the database: sql/functions/terminals and sql/views/terminals.
 
-The pool acts as `spk_operator`; reading works as `spk_processing` too. Every method raises the
+The pool acts as `spk_operator`; as `spk_processing` reading works too, and what a terminal asks
+for itself (`offer_key`, `take_key`, `hear`) works only so. Every method raises the
 errors of `processing.kernel.database.DatabasePool`.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 import asyncpg
 
 from processing.kernel.database import DatabasePool
-from processing.terminals.model import Offer, Provider, Terminal, TerminalState
+from processing.terminals.model import (
+    KeyOffer,
+    Offer,
+    Presence,
+    Provider,
+    Terminal,
+    TerminalState,
+)
 from processing.wire.parameter_file import ItemParameters, ServiceParameters
 
 TERMINALS_LISTED_MAX: Final = 10_000
@@ -20,6 +28,10 @@ TERMINALS_LISTED_MAX: Final = 10_000
 _TERMINAL: Final = "SELECT * FROM terminals.terminal_overview WHERE terminal_id = $1"
 _TERMINALS: Final = "SELECT * FROM terminals.terminal_overview ORDER BY terminal_id LIMIT $1"
 _SET_STATE: Final = "SELECT terminals.set_state($1, $2)"
+_OFFER_KEY: Final = "SELECT * FROM terminals.offer_key($1)"
+_TAKE_KEY: Final = "SELECT terminals.take_key($1, $2)"
+_RENEW_KEYS: Final = "SELECT terminals.renew_keys($1)"
+_HEAR: Final = "SELECT terminals.hear($1, $2, $3)"
 _SERVICES: Final = "SELECT * FROM terminals.services_at($1, $2)"
 _ITEMS: Final = """
     SELECT item, item_class, unit_okei, scale, name_ru, name_en
@@ -50,6 +62,31 @@ class TerminalStore:
         async with self._pool.connection() as connection:
             return bool(await connection.fetchval(_SET_STATE, terminal_id, int(state)))
 
+    async def offer_key(self, terminal_id: str) -> KeyOffer | None:
+        """Hand out a terminal's next MAC key; None when it is unknown or blocked.
+
+        Until the terminal uses that key, the offer is the same.
+        """
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(_OFFER_KEY, terminal_id)
+        return None if row is None else KeyOffer(*row)
+
+    async def take_key(self, terminal_id: str, generation: int) -> bool:
+        """Let the key handed out replace the one before; whether it waited for that."""
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(_TAKE_KEY, terminal_id, generation))
+
+    async def renew_keys(self, terminal_id: str) -> bool:
+        """Give a terminal new MAC and exchange keys; False when there is none with this id."""
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(_RENEW_KEYS, terminal_id))
+
+    async def hear(self, terminal_id: str, code: int, heard_at: datetime) -> TerminalState | None:
+        """Keep what a terminal said about itself (field 70) and return its state, if it has one."""
+        async with self._pool.connection() as connection:
+            state = await connection.fetchval(_HEAR, terminal_id, code, heard_at)
+        return None if state is None else TerminalState(state)
+
     async def offer(self, terminal_id: str, on: date) -> Offer:
         """Return what can be rung up at a terminal on a day."""
         async with self._pool.transaction() as connection:
@@ -77,4 +114,12 @@ def _terminal(row: asyncpg.Record) -> Terminal:
             contract=row["contract"],
         ),
         services=tuple(row["services"]),
+        next_key_generation=row["next_key_generation"],
+        exchange_generation=row["exchange_generation"],
+        presence=Presence(
+            heard_at=row["heard_at"],
+            signed_on=row["signed_on"],
+            signed_at=row["signed_at"],
+            cut_over_at=row["cut_over_at"],
+        ),
     )

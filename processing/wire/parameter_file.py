@@ -21,6 +21,7 @@ SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
 SERVICES_MAX: Final = 256
 ITEMS_MAX: Final = 20_000
 MAC_KEY_BYTES: Final = 16
+EXCHANGE_KEY_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 65
 
 
@@ -88,7 +89,9 @@ class ItemParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a terminal must know before its first transaction.
 
-    `mac_key` is the AES-128 key of generation `key_generation` (DE53); `receipt_public_key` the
+    `mac_key` is the AES-128 key of generation `key_generation` (DE53), `exchange_key` the AES-256
+    key under which the next one comes, empty where keys are changed only by a new file (docs/
+    keys.md); `receipt_public_key` the
     centre's P-256 point, uncompressed (65 bytes); `issuing_ca` the DER certificate that card
     certificates chain to; `time_zone` the region's IANA name, which gives the business date.
     """
@@ -108,6 +111,7 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     mac_key: bytes
     receipt_public_key: bytes
     issuing_ca: bytes
+    exchange_key: bytes = b""
     services: tuple[ServiceParameters, ...] = ()
     items: tuple[ItemParameters, ...] = ()
 
@@ -144,6 +148,10 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             (0 <= self.key_generation <= 255, "key_generation: 0 to 255"),
             (len(self.mac_key) == MAC_KEY_BYTES, f"mac_key: {MAC_KEY_BYTES} bytes"),
             (
+                len(self.exchange_key) in (0, EXCHANGE_KEY_BYTES),
+                f"exchange_key: {EXCHANGE_KEY_BYTES} bytes, or empty",
+            ),
+            (
                 len(self.receipt_public_key) == PUBLIC_KEY_BYTES
                 and self.receipt_public_key[0] == 4,
                 f"receipt_public_key: an uncompressed point of {PUBLIC_KEY_BYTES} bytes",
@@ -159,7 +167,7 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return [text for sound, text in checks if not sound]
 
     def __repr__(self) -> str:
-        """Name the terminal only: the MAC key must not reach a log."""
+        """Name the terminal only: no key must reach a log."""
         return f"ParameterFile(terminal_id={self.terminal_id!r})"
 
 

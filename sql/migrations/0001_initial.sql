@@ -265,7 +265,24 @@ CREATE TABLE terminals.terminal (
     -- 1 active, 2 blocked
     state smallint NOT NULL DEFAULT 1 CHECK (state IN (1, 2)),
     -- generation of the terminal's MAC key (DE53), derived inside the HSM
-    key_generation smallint NOT NULL DEFAULT 1 CHECK (key_generation BETWEEN 0 AND 255)
+    key_generation smallint NOT NULL DEFAULT 1 CHECK (key_generation BETWEEN 0 AND 255),
+    -- the generation that was handed out and waits for the first message under it
+    next_key_generation smallint CHECK (next_key_generation BETWEEN 0 AND 255),
+    -- generation of the key under which the next MAC key travels; changes only with a new
+    -- parameter file
+    exchange_generation smallint NOT NULL DEFAULT 1 CHECK (exchange_generation BETWEEN 0 AND 255),
+    CHECK (next_key_generation <> key_generation)
+);
+
+-- What each terminal said last about itself (0800).
+CREATE TABLE terminals.presence (
+    terminal_id text PRIMARY KEY REFERENCES terminals.terminal,
+    heard_at timestamptz NOT NULL,
+    signed_on boolean NOT NULL,
+    -- when it signed on or off last; NULL: never did
+    signed_at timestamptz,
+    -- when it ended a business day last
+    cut_over_at timestamptz
 );
 
 CREATE TABLE terminals.terminal_service (
@@ -596,6 +613,8 @@ GRANT SELECT ON cards.card TO spk_processing;
 GRANT INSERT, UPDATE (used, granted) ON rights.counter TO spk_processing;
 GRANT INSERT ON journal.block, journal.event, journal.line, journal.reversal TO spk_processing;
 GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
+GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_processing;
+GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA register TO spk_register;

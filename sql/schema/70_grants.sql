@@ -8,6 +8,8 @@ GRANT SELECT ON cards.card TO spk_processing;
 GRANT INSERT, UPDATE (used, granted) ON rights.counter TO spk_processing;
 GRANT INSERT ON journal.block, journal.event, journal.line, journal.reversal TO spk_processing;
 GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
+GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_processing;
+GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA register TO spk_register;

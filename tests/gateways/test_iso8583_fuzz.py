@@ -200,6 +200,10 @@ class Nothing:
         """Know no key."""
         return None
 
+    async def proven(self, terminal_id: str, key_id: int) -> None:
+        """Fail the test."""
+        raise AssertionError("a message was authentic")
+
     async def authorize(self, request: Request, first_right: int) -> Answer:
         """Fail the test."""
         raise AssertionError("asked to decide")
@@ -208,7 +212,7 @@ class Nothing:
         """Fail the test."""
         raise AssertionError("asked to settle")
 
-    def network(self, message: Network) -> NetworkAnswer:
+    async def network(self, message: Network) -> NetworkAnswer:
         """Fail the test."""
         raise AssertionError("asked about the connection")
 

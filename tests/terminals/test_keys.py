@@ -18,7 +18,9 @@ class Rows:
 
     def __init__(self) -> None:
         self.generations = {"AP000001": 1, "AP000002": 1}
+        self.handed_out: dict[str, int] = {}
         self.read = 0
+        self.taken = 0
 
     async def terminal(self, terminal_id: str) -> Terminal | None:
         """Return a terminal of the table above."""
@@ -36,7 +38,16 @@ class Rows:
             time_zone="Asia/Yekaterinburg",
             provider=provider,
             services=(),
+            next_key_generation=self.handed_out.get(terminal_id),
         )
+
+    async def take_key(self, terminal_id: str, generation: int) -> bool:
+        """Let the generation handed out replace the one before."""
+        self.taken += 1
+        if self.handed_out.get(terminal_id) != generation:
+            return False
+        self.generations[terminal_id] = self.handed_out.pop(terminal_id)
+        return True
 
 
 class Deriver:
@@ -91,6 +102,53 @@ async def test_a_replaced_key_is_good_for_no_longer_than_the_limit() -> None:
     watch.now_ns += 1
     assert await keys.mac("AP000001", 1) is None
     assert await keys.mac("AP000001", 2) is not None
+
+
+async def said(keys: TerminalKeys, key_id: int) -> bool:
+    """Whether an authentic message under this key is believed; takes note of it as a gateway."""
+    if await keys.mac("AP000001", key_id) is None:
+        return False
+    await keys.proven("AP000001", key_id)
+    return True
+
+
+async def test_the_first_message_under_a_new_key_ends_the_old_one() -> None:
+    rows, watch = Rows(), Watch()
+    here, elsewhere = key_cache(rows, watch), key_cache(rows, watch)
+    for keys in (here, elsewhere):
+        assert await said(keys, 1)
+    rows.handed_out["AP000001"] = 2
+    assert await said(here, 1)
+    # Looked up, not yet proven: a forger who names the new generation ends nothing.
+    assert await here.mac("AP000001", 2) is not None
+    assert await said(here, 1)
+    assert await said(here, 2)
+    assert not await said(here, 1)
+    assert not rows.handed_out
+    # Another worker believes the old key until it reads the row again, the new one at once.
+    assert await said(elsewhere, 1)
+    assert await said(elsewhere, 2)
+    watch.now_ns += KEY_KNOWN_MAX_MS * 1_000_000 + 1
+    assert not await said(elsewhere, 1)
+    assert await said(elsewhere, 2)
+
+
+async def test_a_key_in_use_is_taken_no_more() -> None:
+    rows = Rows()
+    keys = key_cache(rows, Watch())
+    for _ in range(5):
+        assert await said(keys, 1)
+    assert (rows.read, rows.taken) == (1, 0)
+
+
+async def test_after_the_last_generation_comes_the_first() -> None:
+    rows = Rows()
+    rows.generations["AP000001"] = 255
+    keys = key_cache(rows, Watch())
+    assert await said(keys, 255)
+    rows.handed_out["AP000001"] = 0
+    assert await said(keys, 0)
+    assert not await said(keys, 255)
 
 
 async def test_the_longest_unused_key_leaves_first() -> None:

@@ -145,7 +145,7 @@ async def test_only_the_operator_blocks_terminals(furnished: Database) -> None:
                 await connection.execute("SELECT terminals.set_state('AP000001', 2::smallint)")
 
 
-def expected_parameters(key: bytes, public: PublicKeys) -> ParameterFile:
+def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> ParameterFile:
     return ParameterFile(
         terminal_id="AP000001",
         provider_code="AP",
@@ -159,6 +159,7 @@ def expected_parameters(key: bytes, public: PublicKeys) -> ParameterFile:
         profile=ProfileName.HEX,
         key_generation=7,
         mac_key=key,
+        exchange_key=exchange_key,
         receipt_public_key=public.receipt_key,
         issuing_ca=public.issuing_certificates[0],
         services=(
@@ -221,6 +222,7 @@ async def test_parameters_hold_all_a_terminal_must_know(
         )
         public = await hsm.public_keys()
         key = await hsm.derive_terminal_key("AP000001", 7)
+        exchange_key = await hsm.derive_exchange_key("AP000001", 1)
         with pytest.raises(ConfigurationError, match="no service is in force at CL000001"):
             await parameters_of(
                 await known(store, "CL000001"),
@@ -231,7 +233,7 @@ async def test_parameters_hold_all_a_terminal_must_know(
                 framing=FramingName.LENGTH_2,
                 profile=ProfileName.BINARY,
             )
-    assert found == expected_parameters(key, public)
+    assert found == expected_parameters(key, exchange_key, public)
     assert ParameterFile.decode(found.encode()) == found
 
 

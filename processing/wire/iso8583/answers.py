@@ -24,6 +24,7 @@ from processing.wire.iso8583.messages import (
     TRANSACTION_CLASSES,
     CentreMessage,
     NetworkAnswer,
+    OfferedKey,
     ParsedMessage,
     Rejection,
     Settlement,
@@ -189,6 +190,7 @@ def _answer_of(frame: bytes, decoded: Decoded, profile: Profile, mac: Mac) -> Ce
         outcome=outcome,
         centre_time_ms=entries.need(b"CT", known).number,
         posting_date=None if day is None else day.day_in(),
+        key=_offered_key(entries),
     )
 
 
@@ -373,7 +375,19 @@ def _network_entries(answer: NetworkAnswer) -> bytes:
     ]
     if answer.posting_date is not None:
         entries.append(written(b"PD", day_text(answer.posting_date), known))
+    if answer.key is not None:
+        entries.append(written(b"KG", answer.key.generation, known))
+        entries.append(written(b"KW", answer.key.wrapped.hex().upper(), known))
     return b"".join(entries)
+
+
+def _offered_key(entries: Entries) -> OfferedKey | None:
+    """Return the key of a key change; a generation without a key, or the reverse, is no answer."""
+    if b"KG" not in entries.single and b"KW" not in entries.single:
+        return None
+    generation = entries.need(b"KG", NETWORK_ANSWER_TAGS).number
+    wrapped = entries.need(b"KW", NETWORK_ANSWER_TAGS).text
+    return OfferedKey(generation=generation, wrapped=bytes.fromhex(wrapped))
 
 
 def _echo(decoded: Decoded) -> Sound:

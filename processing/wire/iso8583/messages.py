@@ -144,12 +144,26 @@ class TotalsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     totals: TerminalTotals | None = None
 
 
+class OfferedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A terminal's next MAC key, of generation 0 to 255.
+
+    `wrapped` is the key under the terminal's exchange key (RFC 3394, 24 bytes).
+    """
+
+    generation: int
+    wrapped: bytes
+
+
 class NetworkAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the centre says to a network message; its clock lets a terminal notice its own."""
+    """What the centre says to a network message; its clock lets a terminal notice its own.
+
+    `key` answers a key change.
+    """
 
     outcome: Outcome
     centre_time_ms: int
     posting_date: date | None = None
+    key: OfferedKey | None = None
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):

@@ -133,6 +133,16 @@ TOTALS_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
 NETWORK_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
     **{tag: ANSWER_TAGS[tag] for tag in (b"RC", b"FC", b"PD")},
     b"CT": _tag(rb"([0-9]{1,16})", "1 to 16 digits", "the centre's clock, UTC milliseconds"),
+    b"KG": _tag(
+        rb"([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])",
+        "0 to 255",
+        "key change: the key id of the next MAC key",
+    ),
+    b"KW": _tag(
+        rb"([0-9A-F]{48})",
+        "48 hex characters 0-9 A-F",
+        "key change: the next MAC key, wrapped under the terminal's exchange key",
+    ),
 }
 
 

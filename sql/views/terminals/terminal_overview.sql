@@ -4,6 +4,8 @@ SELECT
     t.terminal_id,
     t.state,
     t.key_generation,
+    t.next_key_generation,
+    t.exchange_generation,
     t.region,
     r.time_zone,
     p.provider_id,
@@ -17,9 +19,14 @@ SELECT
         FROM terminals.terminal_service AS s
         WHERE s.terminal_id = t.terminal_id
         ORDER BY s.service
-    ) AS services
+    ) AS services,
+    heard.heard_at,
+    coalesce(heard.signed_on, FALSE) AS signed_on,
+    heard.signed_at,
+    heard.cut_over_at
 FROM terminals.terminal AS t
 INNER JOIN terminals.provider AS p ON t.provider_id = p.provider_id
-INNER JOIN regulations.region AS r ON t.region = r.region;
+INNER JOIN regulations.region AS r ON t.region = r.region
+LEFT JOIN terminals.presence AS heard ON t.terminal_id = heard.terminal_id;
 
 GRANT SELECT ON terminals.terminal_overview TO spk_operator, spk_processing;
