@@ -33,7 +33,7 @@ class Counted(StrEnum):
     LINES_CUT = "connections lost"
 
     WORKERS_KILLED = "workers killed"
-    ALL_WORKERS_KILLED = "all workers and supervisor killed"
+    CENTRES_KILLED = "centres killed, all processes at once"
     SESSIONS_KILLED = "database sessions killed"
     DATABASES_KILLED = "databases killed"
     BOTH_KILLED = "centre and database killed together"

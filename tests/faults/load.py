@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import ClassVar, Final, TypeAlias
@@ -123,23 +123,31 @@ class Connection:
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._waiting: dict[tuple[int, MessageClass], deque[asyncio.Future[Answer]]] = {}
+        self._waiting: dict[tuple[int, MessageClass], asyncio.Future[Answer]] = {}
         self._reader = asyncio.get_running_loop().create_task(self._read())
         self.broken = False
 
     async def ask(self, request: Request) -> Answer:
-        """Return the answer; raises OSError when the connection broke, TimeoutError."""
+        """Return the answer; raises OSError when the connection broke, TimeoutError.
+
+        Of two requests under one number only one may be outstanding: an answer names no more.
+        """
         if self.broken:
             raise ConnectionError("the connection is broken")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         name = (request.key.stan, request.key.message_class)
-        self._waiting.setdefault(name, deque()).append(future)
+        assert name not in self._waiting, f"{request.key} is outstanding"
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[name] = future
         try:
             await self._line.send(self._line.message(request))
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await future
+        except TimeoutError:
+            # Its answer may come yet, and must not be taken for that of the next attempt.
+            self._break()
+            raise
         finally:
-            future.cancel()
+            self._waiting.pop(name, None)
 
     async def close(self) -> None:
         """Hang up."""
@@ -155,21 +163,16 @@ class Connection:
                 answer = await self._line.answer()
                 if not isinstance(answer, Answer):
                     break
-                waiting = self._waiting.get((answer.key.stan, answer.key.message_class), deque())
-                while waiting:
-                    future = waiting.popleft()
-                    if not future.done():
-                        future.set_result(answer)
-                        break
+                future = self._waiting.get((answer.key.stan, answer.key.message_class))
+                if future is not None and not future.done():
+                    future.set_result(answer)
         self._break()
 
     def _break(self) -> None:
         self.broken = True
-        for waiting in self._waiting.values():
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(ConnectionError("the connection broke"))
-        self._waiting.clear()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the connection broke"))
 
 
 class Terminal:
@@ -181,6 +184,7 @@ class Terminal:
         self._chance = chance
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
+        self._asking: defaultdict[TransactionKey, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._known: deque[Request] = deque(maxlen=KNOWN_MAX)
         self._given: deque[Request] = deque(maxlen=KNOWN_MAX)
         self._reversed: deque[Request] = deque(maxlen=KNOWN_MAX)
@@ -197,11 +201,10 @@ class Terminal:
         """Ask under one key until the centre decides; None when it never did."""
         ledger, asked = self._load.ledger, 0
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._load.patience_seconds):
+            async with self._asking[request.key], asyncio.timeout(self._load.patience_seconds):
                 while True:
-                    answer = await self._ask_once(
-                        msgspec.structs.replace(request, repeat=asked > 0)
-                    )
+                    repeat = msgspec.structs.replace(request, repeat=asked > 0)
+                    answer = await self._ask_once(repeat)
                     asked += 1
                     if answer is not None and answer.outcome.decided:
                         ledger.counters.add(Counted.RETRIES, int(asked > 1))

@@ -39,13 +39,10 @@ END_SECONDS = 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the long tests."""
+    """Add the option of the long fuzz test."""
     group = parser.getgroup("spk")
     group.addoption(
         "--fuzz-seconds", type=float, default=0.0, help="how long the gateway's fuzz test goes on"
-    )
-    group.addoption(
-        "--kill-cycles", type=int, default=3, help="how often the centre is killed under load"
     )
 
 

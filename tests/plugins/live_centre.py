@@ -35,6 +35,7 @@ from processing.kernel.metrics import new_registry
 from processing.kernel.roles import Role
 from processing.reconciliation.terminal_totals import TerminalSettlement
 from processing.terminals.keys import TerminalKeys
+from processing.terminals.network import TerminalNetwork
 from processing.terminals.store import TerminalStore
 from processing.wire.iso8583.framing import Framing
 from processing.wire.iso8583.mac import Mac
@@ -98,11 +99,18 @@ class LiveCentre:
             )
             self.engine.start()
             rooms.push_async_callback(self.engine.drain)
+            terminals = TerminalStore(pool)
             self.gateway = Gateway(
                 framing=self.port.framing,
                 profile=self.port.profile,
-                keys=TerminalKeys(TerminalStore(pool), hsm),
-                handlers=TerminalDesk(self.engine, TerminalSettlement(pool), clock, log),
+                keys=TerminalKeys(terminals, hsm),
+                handlers=TerminalDesk(
+                    self.engine,
+                    TerminalSettlement(pool),
+                    TerminalNetwork(terminals, hsm, clock),
+                    clock,
+                    log,
+                ),
                 log=log,
                 metrics=GatewayMetrics(self.registry),
                 limits=self.port.limits,

@@ -29,12 +29,19 @@ REPEAT_PAUSE_SECONDS = 0.02
 class Crew:
     """The centre's supervisor and its workers."""
 
-    def __init__(self, programs: Programs, **environment: str) -> None:
+    def __init__(self, programs: Programs, *, workers: int = 2, **environment: str) -> None:
         self.programs = programs
+        self.workers = workers
         self.environment = environment
         self.hsm = programs.start_hsm()
         self.macs: dict[str, Mac] = {shop: programs.mac(shop) for shop in SHOPS}
-        self.centre, self.port = programs.start_centre("--workers=2", **environment)
+        self.start()
+
+    def start(self) -> None:
+        """Start the centre and wait until it serves; again after it was killed."""
+        self.centre, self.port = self.programs.start_centre(
+            f"--workers={self.workers}", **self.environment
+        )
         self.http = int(self.centre.wait_for("serving http")["port"])
 
     def processes(self) -> dict[int, int]:
