@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from processing.wire.iso8583.answers import decode_answer
+from processing.wire.iso8583.codec import decode
 from processing.wire.iso8583.errors import FramingError, WireError
 from processing.wire.iso8583.framing import TPDU_BYTES, FrameReader
 from processing.wire.iso8583.mac import Mac
@@ -121,6 +122,12 @@ class Link:
             connection.close()
 
     def _rejects(self, rejection: Rejection, stan: int) -> bool:
+        """Whether this number is rejected, or one that the centre could not read.
+
+        The latter may have been bytes of a stranger on the line, with our own answer behind it.
+        """
+        if rejection.stan == 0:
+            self.close()
         named = rejection.terminal_id in ("", self._parameters.terminal_id)
         return named and rejection.stan in (0, stan)
 
@@ -139,7 +146,13 @@ class Link:
                 f"the request does not fit a message: {error}. Ring up fewer lines",
             ) from error
         try:
-            return decode_answer(self._talk(wrapped), self._profile, self._mac)
+            frame = self._talk(wrapped)
+            answer = decode_answer(frame, self._profile, self._mac)
+            if isinstance(answer, TotalsAnswer | NetworkAnswer):
+                # An answer to a transaction names it; these only repeat the number.
+                number = decode(frame, self._profile).fields.get(11, b"0")
+                if int(number) != _stan_of(message):
+                    raise self._not_ours()
         except LinkError:
             self.close()
             raise
@@ -160,6 +173,7 @@ class Link:
             wrong_mac = isinstance(error, WireError) and error.outcome is Outcome.MAC_WRONG
             ru = "Ответ не подтверждён ключом терминала" if wrong_mac else "Ответ не разобран"
             raise LinkError(f"{ru}: {error}", f"the answer cannot be trusted: {error}") from error
+        return answer
 
     def _envelope(self, first_right: int) -> Envelope:
         now_ms = self._now_ms()
@@ -214,6 +228,10 @@ class Link:
                 ) from error
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._socket
+
+
+def _stan_of(message: Request | Totals | Network) -> int:
+    return message.key.stan if isinstance(message, Request) else message.stan
 
 
 def _rejected(rejection: Rejection) -> LinkError:

@@ -46,6 +46,12 @@ it can have used before, and still within six digits at midnight."""
 
 NONCE_BYTES: Final = 16
 
+WITHOUT_DECISION: Final = frozenset(
+    {Outcome.KEY_REUSED, Outcome.REVERSED_BEFORE, Outcome.CLOCK_WRONG}
+)
+"""Answers that are final for a number although nothing is decided under it: another transaction
+holds it, a reversal closed it before the request came, or its month is closed."""
+
 
 class CardIdentity(msgspec.Struct, frozen=True):
     """What a request says of the card: its GUID, its region; `number` is for the receipt."""
@@ -193,8 +199,7 @@ class Terminal:
         if not answer.outcome.decided:
             return Judgement(Verdict.NOT_DECIDED)
         if decision is None:
-            # Another transaction holds this number: final for the number, nothing was done here.
-            known = answer.outcome is Outcome.KEY_REUSED
+            known = answer.outcome in WITHOUT_DECISION
             return Judgement(Verdict.DECIDED) if known else _not_believed(Doubt.NO_DECISION)
         if decision.outcome is not answer.outcome:
             return _not_believed(Doubt.TWO_OUTCOMES)

@@ -28,7 +28,7 @@ from processing.wire.transaction import (
 )
 from terminal_sim.card import AskPin, PresentedCard
 from terminal_sim.errors import TerminalError
-from terminal_sim.link import Link, LinkError, Pause, Pursuit, pursue
+from terminal_sim.link import WORTH_REPEATING, Link, LinkError, Pause, Pursuit, pursue
 from terminal_sim.state import NO_TOTALS, Asked, DayClosed, Decided, EntryState, Undecided, quoted
 from terminal_sim.store import Store
 from terminal_sim.terminal import Judgement, Terminal, Verdict, checked
@@ -124,12 +124,13 @@ class Till:
         rights = list(first.rights)
         page, first_right = first, 0
         for _ in range(PAGES_MAX):
-            # 0 says that this was the last page; one that does not advance would never end.
-            if page.next_right <= first_right:
+            # 0 says that this was the last page.
+            if page.next_right == 0:
                 break
             first_right = page.next_right
             page = self._ask(request, first_right)
-            if not page.outcome.approved:
+            # One that does not advance was there before: a line may deliver an answer twice.
+            if not page.outcome.approved or 0 < page.next_right <= first_right:
                 raise LinkError(
                     "Центр передал не все права: повторите", "not all rights came: ask again"
                 )
@@ -150,7 +151,7 @@ class Till:
             except LinkError as error:
                 fault = error
                 continue
-            if answer.outcome is not Outcome.TRY_LATER:
+            if answer.outcome not in WORTH_REPEATING:
                 break
         if answer is None:
             raise fault or LinkError("Центр не спрошен", "the centre was not asked")

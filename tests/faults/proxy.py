@@ -22,8 +22,8 @@ from processing.wire.iso8583.framing import FrameReader, Framing
 
 NOISE: Final = b"0200 this is no message of anybody"
 NO_FRAME: Final = b"\xff\xff this begins no frame"
-TICK_SECONDS: Final = 0.005
-"""Pause after each byte of a trickle: a message of 300 bytes takes a second and a half."""
+TRICKLE_SECONDS: Final = 2.5
+"""How long a trickled frame takes, whatever its length: longer than terminals here wait."""
 
 HELD_SECONDS: Final = 0.4
 """How long a chance-driven line holds a frame back: longer than its terminals wait."""
@@ -47,6 +47,7 @@ class Fault(Enum):
     SWAP = "is overtaken by the next"
     JOIN = "arrives in one piece with the next"
     TWICE = "arrives twice"
+    AGAIN = "arrives, and once more with the next"
     SPLIT = "arrives byte by byte"
     TRICKLE = "arrives one byte a tick"
     FLIP = "arrives with a bit flipped"
@@ -64,22 +65,26 @@ Plan = Callable[[Way, bytes], Fault]
 
 
 class Script:
-    """Gives listed faults to the frames of one way, then to every further one `after`."""
+    """Gives listed faults to the frames of one way, once it is told to begin."""
 
-    def __init__(self, way: Way, faults: Sequence[Fault], after: Fault = Fault.NONE) -> None:
+    def __init__(self, way: Way) -> None:
         self.way = way
-        self.faults = list(faults)
-        self.after = after
+        self.faults: list[Fault] = []
+        self.after = Fault.NONE
 
     def __call__(self, way: Way, _message: bytes) -> Fault:
         if way is not self.way:
             return Fault.NONE
         return self.faults.pop(0) if self.faults else self.after
 
+    def begin(self, *faults: Fault, after: Fault = Fault.NONE) -> None:
+        """Give these faults to the frames that come from now on, then `after`."""
+        self.faults = list(faults)
+        self.after = after
+
     def mend(self) -> None:
         """Let everything pass from now on."""
-        self.faults.clear()
-        self.after = Fault.NONE
+        self.begin()
 
 
 class Chance:
@@ -239,8 +244,13 @@ class FaultyLine:
                 await self._write(sink, frame)
                 self._end(line, reset=False)
                 return False
+            case Fault.AGAIN:
+                await self._write(sink, frame)
+                self._hold(_Held(way, sink, frame, Fault.JOIN, asyncio.Event()))
+                return True
             case Fault.SPLIT | Fault.TRICKLE:
-                await self._drip(sink, frame, TICK_SECONDS if fault is Fault.TRICKLE else 0)
+                seconds = TRICKLE_SECONDS if fault is Fault.TRICKLE else 0
+                await self._drip(sink, frame, seconds / len(frame))
             case _:
                 await self._write(sink, *self._pieces(fault, frame))
         self._overtaken(way)
@@ -298,9 +308,7 @@ class FaultyLine:
         for held in [one for one in self._held if one.way is way and one.fault is not Fault.HOLD]:
             self._let_go_if_held(held)
 
-    def _end(
-        self, line: tuple[asyncio.StreamWriter, asyncio.StreamWriter], *, reset: bool
-    ) -> None:
+    def _end(self, line: tuple[asyncio.StreamWriter, asyncio.StreamWriter], *, reset: bool) -> None:
         """Close both connections, by a reset or as a program does that ends."""
         for end in line:
             if reset:

@@ -46,6 +46,7 @@ ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC63255
 _FROM: Final = date(2020, 1, 1)
 _TO: Final = date(2039, 12, 31)
 _PREHASHED: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
+_PROVIDER: Final = UUID("00000000-0000-0000-0000-0000000000a1")
 _SEED: Final = """
     INSERT INTO regulations.region VALUES (99, 'Europe/Moscow', 'Городок', 'Town');
     INSERT INTO regulations.measure VALUES ('FREE', 'Бесплатно', 'Free', 'federal');
@@ -94,22 +95,27 @@ async def build_town(
 ) -> None:
     """Fill an empty, migrated database; `connection` is a superuser's."""
     await connection.execute(_SEED)
-    provider = UUID("00000000-0000-0000-0000-0000000000a1")
-    await connection.executemany(
+    for shop in SHOPS:
+        await add_shop(connection, shop)
+    await add_shop(connection, BLOCKED_SHOP, state=2)
+    for number in range(1, citizens + 1):
+        await add_citizen(connection, citizen(number), granted)
+
+
+async def add_shop(connection: asyncpg.Connection, terminal_id: str, state: int = 1) -> None:
+    """Register a terminal; `state` 1 active, 2 blocked."""
+    await connection.execute(
         "INSERT INTO terminals.terminal (terminal_id, provider_id, region, state) "
         "VALUES ($1, $2, $3, $4)",
-        [(shop, provider, REGION, 1) for shop in SHOPS] + [(BLOCKED_SHOP, provider, REGION, 2)],
+        terminal_id,
+        _PROVIDER,
+        REGION,
+        state,
     )
     await connection.executemany(
         "INSERT INTO terminals.terminal_service VALUES ($1, $2)",
-        [
-            (shop, service)
-            for shop in (*SHOPS, BLOCKED_SHOP)
-            for service in ("MED", "STRICT", "OLD")
-        ],
+        [(terminal_id, service) for service in ("MED", "STRICT", "OLD")],
     )
-    for number in range(1, citizens + 1):
-        await add_citizen(connection, citizen(number), granted)
 
 
 async def add_citizen(

@@ -51,6 +51,14 @@ JUDGED: list[tuple[str, Outcome, Spoil, Verdict, str]] = [
     ("sound part", Outcome.APPROVED_PARTLY, lambda a: a, Verdict.DECIDED, ""),
     ("sound refusal", Outcome.CARD_BLOCKED, lambda a: a, Verdict.DECIDED, ""),
     ("number taken", Outcome.KEY_REUSED, lambda a: a, Verdict.DECIDED, ""),
+    ("reversed before it came", Outcome.REVERSED_BEFORE, lambda a: a, Verdict.DECIDED, ""),
+    (
+        "month closed",
+        Outcome.CLOCK_WRONG,
+        lambda a: msgspec.structs.replace(a, decision=None, receipt=b""),
+        Verdict.DECIDED,
+        "",
+    ),
     ("overloaded", Outcome.TRY_LATER, lambda a: a, Verdict.NOT_DECIDED, ""),
     ("unread", Outcome.MALFORMED, lambda a: a, Verdict.NOT_DECIDED, ""),
     (
@@ -304,7 +312,7 @@ def test_a_record_about_nothing_is_refused() -> None:
 def test_lines_that_are_wrong_are_named() -> None:
     terminal = world.terminal()
     unsound = world.sale(terminal, Line("ENALAPRIL-10-20", 0, 778, 0, 1))
-    assert faults_of(unsound) == ["lines[1].quantity: 1 to 10 digits, more than zero"]
+    assert faults_of(unsound) == ["lines[1].quantity: 1 to 10 digits, 1 or more"]
     assert unsound.kind is Kind.SALE
 
 

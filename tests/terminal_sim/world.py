@@ -277,7 +277,7 @@ def answer(
     rights: tuple[Right, ...] = (),
 ) -> Answer:
     """A sound answer to a request."""
-    if not outcome.decided or outcome is Outcome.KEY_REUSED:
+    if not outcome.decided or outcome in (Outcome.KEY_REUSED, Outcome.REVERSED_BEFORE):
         return Answer(outcome=outcome, key=request.key, facts=facts or {})
     decided = decision(request, outcome, covered=covered)
     return Answer(

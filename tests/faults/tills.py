@@ -1,0 +1,220 @@
+"""The product's own terminals in the town: till, link and log on the disk, at any port.
+
+Their calls block, as a terminal's do; `RealTill.does` makes them in a thread, so that centre and
+line go on in the test's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import msgspec
+
+from processing.wire.iso8583.messages import Settlement
+from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
+from processing.wire.transaction import Answer, Evidence, Line, Request
+from terminal_sim.card import AskPin, PresentedCard
+from terminal_sim.link import Link, LinkLimits
+from terminal_sim.state import Entry, EntryState
+from terminal_sim.store import Store
+from terminal_sim.terminal import CardIdentity, Terminal
+from terminal_sim.till import Result, Sale, Till
+from tests.plugins.live_centre import LiveCentre
+from tests.plugins.town import (
+    PRICE_KOPECKS,
+    REGION,
+    ZONE,
+    Citizen,
+    business_day,
+    now_ms,
+    signature_of,
+)
+
+LIMITS: Final = LinkLimits(
+    connect_timeout_ms=2_000, answer_timeout_ms=1_500, first_pause_ms=5, pause_max_ms=20
+)
+"""A terminal's limits made short; the faults that outlast them are so too."""
+
+LONGEST_ASK_SECONDS: Final = 3 * (LIMITS.connect_timeout_ms + LIMITS.answer_timeout_ms) / 1000 + 5
+"""After so long a terminal has an answer or has given up, however bad the line is; the last five
+seconds are for a busy machine."""
+
+GIVEN = TypeVar("GIVEN")
+ASKED = ParamSpec("ASKED")
+
+
+class TownCard(PresentedCard):
+    """A citizen's card in the reader: the town has their keys, not their chips."""
+
+    def __init__(self, who: Citizen) -> None:
+        self.identity = CardIdentity(who.card_id, REGION, f"964390{who.number:013d}")
+        self.who = who
+
+    def sign(self, digest: bytes, evidence: Evidence, _ask_pin: AskPin) -> bytes:
+        """Sign as the chip does."""
+        return signature_of(digest, evidence, self.who)
+
+
+class RealTill:
+    """One of the town's terminals at work, with its state folder.
+
+    `slowest_seconds` is the longest that one of its calls took.
+    """
+
+    def __init__(self, folder: Path, parameters: ParameterFile) -> None:
+        self._folder = folder
+        self._parameters = parameters
+        self._thread = ThreadPoolExecutor(1)
+        self.slowest_seconds = 0.0
+        self._open()
+
+    def _open(self) -> None:
+        self._store = Store.open(self._folder, self._parameters, now_ms())
+        terminal = Terminal(self._parameters, self._store.state, os.urandom)
+        self._link = Link(self._parameters, now_ms, LIMITS)
+        self.till = Till(terminal, self._store, self._link, now_ms, _pause)
+
+    async def does(
+        self,
+        work: Callable[Concatenate[Till, ASKED], GIVEN],
+        *args: ASKED.args,
+        **more: ASKED.kwargs,
+    ) -> GIVEN:
+        """Have the till do something in its thread."""
+        began = time.monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, partial(work, self.till, *args, **more)
+            )
+        finally:
+            self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - began)
+
+    def restart(self) -> None:
+        """Begin again from what is on the disk, as after a power cut."""
+        self._let_go()
+        self._open()
+
+    def close(self) -> None:
+        """End the terminal."""
+        self._thread.shutdown()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._link.close()
+        self._store.close()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Everything the terminal asked for, decided or not."""
+        state = self._store.state
+        return [*state.decided.values(), *state.pending.values()]
+
+    @property
+    def pending(self) -> list[Request]:
+        """What it has no decision on."""
+        return [entry.request for entry in self._store.state.pending.values()]
+
+    async def settle_down(self) -> list[Result]:
+        """Repeat what is pending over a line that is sound by now, until nothing is."""
+        results: list[Result] = []
+        for _ in range(ROUNDS_MAX):
+            if not self.pending:
+                break
+            results += await self.does(Till.repeat_pending)
+        assert not self.pending, f"still undecided: {self.pending}"
+        return results
+
+    async def check_against(self, live: LiveCentre) -> None:
+        """Hold what the terminal was told against the centre: each decision, and the totals.
+
+        Asked again, by a message on a line of its own, the centre must tell each decision again.
+        """
+        line = await live.line(self._parameters.terminal_id)
+        for entry in self.entries:
+            assert entry.state is EntryState.DECIDED
+            assert entry.answer is not None
+            again = await line.decide(msgspec.structs.replace(entry.request, repeat=True))
+            assert decided(again) == decided(entry.answer), entry.request
+        compared = await self.does(Till.totals, business_day())
+        assert compared.answer.totals == compared.mine
+        assert compared.answer.settlement is Settlement.IN_BALANCE
+
+
+ROUNDS_MAX: Final = 20
+"""How often a terminal may have to go through its pending requests on a sound line."""
+
+
+def _pause(milliseconds: int) -> None:
+    time.sleep(milliseconds / 1000)
+
+
+def decided(answer: Answer) -> tuple[object, ...]:
+    """Return what must be the same each time a request is answered; a receipt is signed anew."""
+    return answer.outcome, answer.decision, answer.facts
+
+
+def pills(who: Citizen, quantity: int = 1, *, offline: bool = False) -> Sale:
+    """Return what is rung up for a citizen."""
+    return Sale(
+        holder_id=who.holder_id,
+        service="MED",
+        version=1,
+        lines=(Line("PILL", quantity, 796, 0, quantity * PRICE_KOPECKS),),
+        offline=offline,
+    )
+
+
+def no_pin() -> str:
+    """Answer a question that a tap never asks."""
+    raise AssertionError("the town's sales are signed by tap")
+
+
+async def real_till(live: LiveCentre, folder: Path, terminal_id: str, port: int) -> RealTill:
+    """Return one of the town's terminals, fresh, with the centre at `port`."""
+    mac_key = await live.mac_key(terminal_id)
+    return RealTill(folder / terminal_id, _parameters(live, terminal_id, mac_key, port))
+
+
+def _parameters(live: LiveCentre, terminal_id: str, mac_key: bytes, port: int) -> ParameterFile:
+    return ParameterFile(
+        terminal_id=terminal_id,
+        provider_code="APTEKA-7",
+        provider_name_ru="Аптека 7",
+        provider_name_en="Pharmacy 7",
+        region=REGION,
+        time_zone=ZONE,
+        centre_host="127.0.0.1",
+        centre_port=port,
+        key_generation=1,
+        mac_key=mac_key,
+        receipt_public_key=live.receipt_public_key,
+        issuing_ca=b"none: the town's cards are not read",
+        services=(
+            ServiceParameters(
+                service="MED",
+                version=1,
+                name_ru="Лекарства",
+                name_en="Medicines",
+                evidence=1,
+                consumes=1,
+                shortage=1,
+            ),
+        ),
+        items=(
+            ItemParameters(
+                item="PILL",
+                item_class="PILL",
+                unit_okei=796,
+                scale=0,
+                name_ru="Таблетки",
+                name_en="Pills",
+            ),
+        ),
+    )
