@@ -105,7 +105,9 @@ def _settlement(row: asyncpg.Record) -> LastSettlement | None:
     if row["settled_at"] is None:
         return None
     terminal, centre = (
-        TerminalTotals(**{name: row[f"{side}_{name}"] for name in TerminalTotals.__struct_fields__})
+        TerminalTotals(
+            **{name: row.get(f"{side}_{name}", 0) for name in TerminalTotals.__struct_fields__}
+        )
         for side in ("terminal", "centre")
     )
     return LastSettlement(row["settled_at"], terminal, centre)

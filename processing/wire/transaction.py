@@ -210,10 +210,11 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What goes back to the terminal.
 
-    `decision` is None exactly when the outcome decides nothing, or belongs to another key
-    (`KEY_REUSED`). `facts` name what decided (at most `FACTS_MAX`, ASCII, such as
-    {"remaining": "2"}); `rights` are balances as of now; `next_right` > 0 asks for the next
-    page of an inquiry from there; `receipt` is processing.wire.receipt, encoded, or empty.
+    `decision` is None exactly when the outcome decides nothing, or when nothing is decided under
+    this key any more (`KEY_REUSED`, `REVERSED_BEFORE`, `CLOCK_WRONG` of a closed month). `facts`
+    name what decided (at most `FACTS_MAX`, ASCII, such as {"remaining": "2"}); `rights` are
+    balances as of now; `next_right` > 0 asks for the next page of an inquiry from there; `receipt`
+    is processing.wire.receipt, encoded, or empty.
     """
 
     outcome: Outcome
@@ -233,6 +234,9 @@ UNSIGNED: Final = frozenset({Kind.COMPLETION, Kind.REVERSAL})
 
 WITH_LINES: Final = frozenset({Kind.RESERVE, Kind.SALE, Kind.COMPLETION, Kind.RETURN})
 """Kinds that need at least one line."""
+
+OF_A_PARENTS_LINES: Final = frozenset({Kind.COMPLETION, Kind.RETURN})
+"""Kinds whose lines count along their parent's: one of quantity 0 leaves that line out."""
 
 
 def faults_of(request: Request) -> list[str]:
@@ -275,15 +279,16 @@ def faults_of(request: Request) -> list[str]:
     )
     faults = [text for sound, text in checks if not sound]
     for number, line in enumerate(request.lines, 1):
-        faults += [f"lines[{number}].{text}" for text in _line_faults(line)]
+        least = 0 if request.kind in OF_A_PARENTS_LINES else 1
+        faults += [f"lines[{number}].{text}" for text in _line_faults(line, least)]
     return faults
 
 
-def _line_faults(line: Line) -> list[str]:
-    """Return what is wrong with one line's form."""
+def _line_faults(line: Line, least: int) -> list[str]:
+    """Return what is wrong with one line's form; `least` is the smallest quantity it may have."""
     checks = (
         (_ITEM.fullmatch(line.item), "item: 1 to 20 characters A-Z a-z 0-9 . / -"),
-        (1 <= line.quantity <= QUANTITY_MAX, "quantity: 1 to 10 digits, more than zero"),
+        (least <= line.quantity <= QUANTITY_MAX, f"quantity: 1 to 10 digits, {least} or more"),
         (1 <= line.unit_okei <= 9999, "unit_okei: an ОКЕИ code"),
         (0 <= line.scale <= 6, "scale: 0 to 6"),
         (0 <= line.gross_kopecks <= AMOUNT_MAX_KOPECKS, "gross_kopecks: at most 12 digits"),

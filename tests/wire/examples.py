@@ -132,6 +132,8 @@ TOTALS: Final = Totals(
         paid_kopecks=27_650,
         reversed_count=1,
         reversed_covered_kopecks=42_550,
+        returned_count=2,
+        returned_covered_kopecks=12_050,
     ),
 )
 NETWORK: Final = Network(terminal_id=TERMINAL_ID, stan=302, code=NetworkCode.ECHO)

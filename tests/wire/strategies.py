@@ -9,6 +9,7 @@ from processing.wire.transaction import (
     AMOUNT_MAX_KOPECKS,
     CLASS_OF_KIND,
     LINES_MAX,
+    OF_A_PARENTS_LINES,
     QUANTITY_MAX,
     Evidence,
     IdentifierKind,
@@ -28,14 +29,17 @@ _KEYS = st.builds(
     st.sampled_from(MessageClass),
 )
 _ITEMS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9./-]{0,19}", fullmatch=True)
-_LINES = st.builds(
-    Line,
-    _ITEMS,
-    st.integers(1, QUANTITY_MAX),
-    st.integers(1, 9999),
-    st.integers(0, 6),
-    st.integers(0, AMOUNT_MAX_KOPECKS // LINES_MAX),
-)
+
+
+def _lines(kind: Kind) -> st.SearchStrategy[Line]:
+    return st.builds(
+        Line,
+        _ITEMS,
+        st.integers(0 if kind in OF_A_PARENTS_LINES else 1, QUANTITY_MAX),
+        st.integers(1, 9999),
+        st.integers(0, 6),
+        st.integers(0, AMOUNT_MAX_KOPECKS // LINES_MAX),
+    )
 
 
 @st.composite
@@ -63,7 +67,7 @@ def any_requests(draw: st.DrawFn) -> Request:
         service_version=draw(st.integers(0, 2**31 - 1)),
         passport_version=draw(st.integers(0, 2**31 - 1)),
         stop_list_version=draw(st.integers(0, 2**31 - 1)),
-        lines=tuple(draw(st.lists(_LINES, min_size=1 if most else 0, max_size=most))),
+        lines=tuple(draw(st.lists(_lines(kind), min_size=1 if most else 0, max_size=most))),
         nonce=draw(st.binary(min_size=16, max_size=16)),
         signature=draw(st.binary(min_size=64, max_size=64)) if signed else b"",
         repeat=draw(st.booleans()),

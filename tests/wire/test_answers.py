@@ -17,6 +17,7 @@ from processing.wire.iso8583.framing import FRAME_MAX_BYTES
 from processing.wire.iso8583.mac import Mac, sealed
 from processing.wire.iso8583.messages import (
     NetworkAnswer,
+    OfferedKey,
     ParsedMessage,
     Rejection,
     Settlement,
@@ -145,6 +146,12 @@ def test_undecided_totals_and_network_are_rejections(outcome: Outcome) -> None:
         TotalsAnswer(outcome=Outcome.APPROVED, settlement=Settlement.OUT_OF_BALANCE),
         NetworkAnswer(outcome=Outcome.APPROVED, centre_time_ms=SIGNED_AT_MS, posting_date=DAY),
         NetworkAnswer(outcome=Outcome.TERMINAL_BLOCKED, centre_time_ms=0),
+        NetworkAnswer(
+            outcome=Outcome.APPROVED,
+            centre_time_ms=SIGNED_AT_MS,
+            posting_date=DAY,
+            key=OfferedKey(generation=255, wrapped=bytes(range(24))),
+        ),
     ],
 )
 def test_totals_and_network_answers_come_back(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
-from processing.wire.iso8583.answers import decode_answer, malformed_answer
+from processing.wire.iso8583.answers import decode_answer, encode_answer, malformed_answer
 from processing.wire.iso8583.codec import decode
 from processing.wire.iso8583.errors import WireError
 from processing.wire.iso8583.mac import sealed
-from processing.wire.iso8583.messages import Rejection
+from processing.wire.iso8583.messages import NetworkAnswer, OfferedKey, Rejection
 from processing.wire.iso8583.requests import encode_request, parse_message
 from processing.wire.iso8583.spec import Profile
 from processing.wire.outcome import Outcome
@@ -227,7 +229,7 @@ def test_unknown_network_code_is_not_supported() -> None:
 
 def test_totals_must_add_up() -> None:
     frame = encode_request(TOTALS, ENVELOPE, Profile.BINARY, MAC)
-    wrong = frame.replace(b"D0000000000057450", b"D0000000000057451")
+    wrong = frame.replace(b"D0000000000045400", b"D0000000000045401")
     with pytest.raises(WireError) as caught:
         parse_message(wrong, Profile.BINARY)
     assert caught.value.field == "97"
@@ -238,3 +240,17 @@ def test_negative_totals_are_not_sent() -> None:
     with pytest.raises(WireError) as caught:
         encode_request(msgspec.structs.replace(TOTALS, totals=totals), ENVELOPE, Profile.HEX, MAC)
     assert caught.value.field == "76"
+
+
+@pytest.mark.parametrize("lost", [b"KG", b"KW"])
+def test_a_key_without_its_generation_is_no_answer(lost: bytes) -> None:
+    message = parse_message(encode_request(NETWORK, ENVELOPE, Profile.BINARY, MAC), Profile.BINARY)
+    key = OfferedKey(generation=2, wrapped=bytes(24))
+    answer = NetworkAnswer(outcome=Outcome.APPROVED, centre_time_ms=0, key=key)
+    fields = dict(decode(encode_answer(answer, message, MAC), Profile.BINARY).fields)
+    entry = re.compile(rb"KG0012" if lost == b"KG" else rb"KW048[0-9A-F]{48}")
+    fields[48] = entry.sub(b"", fields[48])
+    del fields[128]
+    with pytest.raises(WireError) as caught:
+        decode_answer(sealed("0810", fields, Profile.BINARY, MAC), Profile.BINARY, MAC)
+    assert caught.value.field == f"48.{lost.decode()}"

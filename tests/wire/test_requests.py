@@ -19,7 +19,9 @@ from processing.wire.iso8583.requests import encode_request, parse_message
 from processing.wire.iso8583.spec import Profile
 from processing.wire.transaction import (
     AMOUNT_MAX_KOPECKS,
+    OF_A_PARENTS_LINES,
     QUANTITY_MAX,
+    WITH_LINES,
     Evidence,
     Kind,
     Line,
@@ -105,8 +107,26 @@ def test_net_of_totals_may_be_negative() -> None:
     totals = msgspec.structs.replace(TOTALS.totals, reversed_covered_kopecks=200_000)
     message = msgspec.structs.replace(TOTALS, totals=totals)
     frame = encode_request(message, ENVELOPE, Profile.BINARY, MAC)
-    assert decode(frame, Profile.BINARY).fields[97] == b"C0000000000100000"
+    assert decode(frame, Profile.BINARY).fields[97] == b"C0000000000112050"
     assert parse_message(frame, Profile.BINARY).message == message
+
+
+@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("kind", WITH_LINES)
+def test_only_a_parents_line_can_be_left_out_by_a_quantity_of_zero(
+    kind: Kind, profile: Profile
+) -> None:
+    request = request_of(kind)
+    first, second = request.lines
+    left_out = msgspec.structs.replace(first, quantity=0, gross_kopecks=0)
+    request = msgspec.structs.replace(request, lines=(left_out, second))
+    if kind in OF_A_PARENTS_LINES:
+        assert _sent(request, profile) == request
+        return
+    with pytest.raises(WireError) as caught:
+        _sent(request, profile)
+    assert caught.value.field == "48.IT[1].quantity"
+    assert caught.value.expected == "1 to 10 digits, 1 or more"
 
 
 @given(any_requests(), st.sampled_from(Profile))

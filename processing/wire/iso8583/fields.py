@@ -90,11 +90,14 @@ def key_of(entry: Entry) -> TransactionKey:
 
 
 def totals_fields(totals: TerminalTotals) -> dict[int, bytes]:
-    """Return fields 76, 77, 88, 89 and 97 of a totals message."""
-    net = totals.covered_kopecks - totals.reversed_covered_kopecks
+    """Return fields 74, 76, 77, 86, 88, 89 and 97 of a totals message."""
+    given_back = totals.reversed_covered_kopecks + totals.returned_covered_kopecks
+    net = totals.covered_kopecks - given_back
     return {
+        74: b"%010d" % totals.returned_count,
         76: b"%010d" % totals.approved_count,
         77: b"%010d" % totals.reversed_count,
+        86: b"%016d" % totals.returned_covered_kopecks,
         88: b"%016d" % totals.covered_kopecks,
         89: b"%016d" % totals.reversed_covered_kopecks,
         97: b"%c%016d" % (b"D" if net >= 0 else b"C", abs(net)),
@@ -118,9 +121,11 @@ def totals_of(decoded: Decoded, entries: Entries, known: dict[bytes, Tag]) -> Te
         paid_kopecks=entries.need(b"TP", known).number,
         reversed_count=int(need(decoded, 77)),
         reversed_covered_kopecks=int(need(decoded, 89)),
+        returned_count=int(need(decoded, 74)),
+        returned_covered_kopecks=int(need(decoded, 86)),
     )
     expected = totals_fields(totals)[97]
     if need(decoded, 97) != expected:
         found = shown(decoded.fields[97])
-        raise WireError("97", 0, f"{expected.decode()}: field 88 less field 89", found)
+        raise WireError("97", 0, f"{expected.decode()}: field 88 less 89 and 86", found)
     return totals

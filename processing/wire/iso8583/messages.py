@@ -76,8 +76,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 class TerminalTotals(msgspec.Struct, frozen=True, kw_only=True):
     """What one terminal counted on one business date; amounts in kopecks.
 
-    Approved sales, completions and returns of that date, reversed ones included; `reversed_*`
-    tells how many of them were reversed and what these had covered.
+    Approved sales and completions of that date, reversed ones included; `reversed_*` tells how
+    many of them were reversed and what that gave back. `returned_*` are the returns of goods of
+    that date that stand, and what they gave back.
     """
 
     approved_count: int
@@ -86,6 +87,8 @@ class TerminalTotals(msgspec.Struct, frozen=True, kw_only=True):
     paid_kopecks: int
     reversed_count: int
     reversed_covered_kopecks: int
+    returned_count: int = 0
+    returned_covered_kopecks: int = 0
 
 
 class Transaction(msgspec.Struct, frozen=True):
