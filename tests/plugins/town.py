@@ -137,17 +137,7 @@ async def add_citizen(
         b"pin",
         datetime.now(UTC),
     )
-    await connection.execute(
-        "INSERT INTO rights.card_authority VALUES ($1, $2, $3, $4, NULL, $5, $6, $7, $8)",
-        bucket,
-        holder,
-        card,
-        REGION,
-        _FROM,
-        _TO,
-        state,
-        _TO,
-    )
+    await authorize(connection, who, who, state)
     await connection.execute(
         "INSERT INTO rights.allowance VALUES "
         "($1, $2, $3, $4, 'FREE', 'VETERAN', 'federal', 'PILL', 796, 0, $5, 0, $6, $7)",
@@ -157,6 +147,23 @@ async def add_citizen(
         UUID(int=0xE000_0000 + who.number),
         granted,
         _FROM,
+        _TO,
+    )
+
+
+async def authorize(
+    connection: asyncpg.Connection, card: Citizen, holder: Citizen, state: int = 1
+) -> None:
+    """Let a citizen's card act for a holder; `state` is the card's."""
+    await connection.execute(
+        "INSERT INTO rights.card_authority VALUES ($1, $2, $3, $4, NULL, $5, $6, $7, $8)",
+        bucket_of(holder.holder_id),
+        UUID(bytes=holder.holder_id),
+        _card_uuid(card),
+        REGION,
+        _FROM,
+        _TO,
+        state,
         _TO,
     )
 
