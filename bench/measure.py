@@ -29,7 +29,7 @@ from bench.figures import (
     Sample,
     SlowDiskRun,
 )
-from bench.generator import APPROVED, TRY_LATER, Result, Target, Task
+from bench.generator import APPROVED_CODE, TRY_LATER_CODE, Result, Target, Task
 from bench.history import add_history
 from bench.loading import Generator, GeneratorError
 from bench.memory import MemorySampler
@@ -223,8 +223,8 @@ class Measurement:
             figures.acknowledged += result.approved_in_all
             figures.verified_receipts += result.verified
         figures.faults += result.faults
-        figures.turned_away += result.outcomes.get(TRY_LATER, 0)
-        decided = (APPROVED, TRY_LATER)
+        figures.turned_away += result.outcomes.get(TRY_LATER_CODE, 0)
+        decided = (APPROVED_CODE, TRY_LATER_CODE)
         others = {code: count for code, count in result.outcomes.items() if code not in decided}
         if others:
             figures.faults.append(f"refused: {others}")

@@ -13,10 +13,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
+from bench.keys import Pen
 from bench.world import (
     HOT_HOLDER,
     ITEM_CLASSES,
@@ -27,8 +25,7 @@ from bench.world import (
     SERVICE_VERSION,
     TIME_ZONE,
     World,
-    private_key_of,
-    uuid_of,
+    id_of,
 )
 from processing.wire.digest import canonical_bytes
 from processing.wire.iso8583.mac import Mac
@@ -45,12 +42,10 @@ from processing.wire.transaction import (
 )
 
 HOT_PERCENT: Final = 30
-_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _MASK: Final = 2**64 - 1
 _FIRST_SEQUENCE: Final = 5_000_000_000
 _MODEL_NUMBER: Final = 0x7A5B_3C1D
 _MODEL_STAN: Final = 987_653
-_PREHASHED: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 
 class Traffic(StrEnum):
@@ -91,6 +86,7 @@ class Sales:
     def __init__(self, world: World, traffic: Traffic) -> None:
         self._world = world
         self._traffic = traffic
+        self._pen = Pen()
         self._macs = [Mac(terminal.mac_key) for terminal in world.terminals]
 
     def draft(self, number: int) -> Draft:
@@ -105,14 +101,14 @@ class Sales:
         chance = _mixed(number)
         if self._traffic is Traffic.WARM:
             card = number % world.cards
-            holder = uuid_of("holder", card)
+            holder_id = id_of("holder", card)
         elif self._traffic is Traffic.HOT and chance % 100 < HOT_PERCENT:
             card = (chance >> 8) % world.hot_cards
-            holder = HOT_HOLDER
+            holder_id = HOT_HOLDER.bytes
         else:
             card = (chance >> 8) % world.cards
-            holder = uuid_of("holder", card)
-        return Draft(number, terminal, rank + 1, card, uuid_of("card", card).bytes, holder.bytes)
+            holder_id = id_of("holder", card)
+        return Draft(number, terminal, rank + 1, card, id_of("card", card), holder_id)
 
     def request(self, draft: Draft, signed_at_ms: int) -> Request:
         """Return a sale that is not signed yet (64 zero bytes stand for the signature)."""
@@ -143,7 +139,7 @@ class Sales:
         """Return a sale as a terminal sends it, signed and sealed, without framing."""
         request = self.request(draft, signed_at_ms)
         digest = hashlib.sha256(canonical_bytes(request)).digest()
-        signature = raw_signature(private_key_of(draft.card), digest)
+        signature = self.signature(draft, digest)
         local = datetime.fromtimestamp(signed_at_ms / 1000, ZoneInfo(TIME_ZONE))
         envelope = Envelope(
             key_id=self._world.terminals[draft.terminal].key_generation,
@@ -153,6 +149,10 @@ class Sales:
         )
         signed = msgspec.structs.replace(request, signature=signature)
         return encode_request(signed, envelope, Profile.BINARY, self.mac_of(draft))
+
+    def signature(self, draft: Draft, digest: bytes) -> bytes:
+        """Return the signature of the sale's card."""
+        return self._pen.signature(draft.card, digest)
 
     def mac_of(self, draft: Draft) -> Mac:
         """Return the key of the sale's terminal."""
@@ -180,35 +180,22 @@ class Press:
             holder_id=hashlib.sha256(b"holder").digest()[:16],
         )
         message = sales.message(model, signed_at_ms)
-        request = sales.request(model, signed_at_ms)
-        signature = parse_message(message, Profile.BINARY).message
-        assert isinstance(signature, Transaction)
-        self._message = bytearray(message)
-        self._canonical = bytearray(canonical_bytes(request))
-        self._in_message = [
-            _only_place(message, part) for part in self._message_parts(model, signature.request)
-        ]
-        self._in_canonical = [
-            _only_place(self._canonical, part) for part in self._canonical_parts(model)
-        ]
+        signed = parse_message(message, Profile.BINARY).message
+        assert isinstance(signed, Transaction)
+        canonical = canonical_bytes(sales.request(model, signed_at_ms))
+        self._canonical = Form(canonical, self._canonical_parts(model))
+        self._message = Form(
+            message[:-MAC_BYTES], self._message_parts(model, signed.request.signature)
+        )
 
     def message(self, draft: Draft) -> bytes:
-        """Return the message of a sale; equal to `Sales.message` but for the signature's chance."""
-        canonical, message = self._canonical, self._message
-        for place, part in zip(self._in_canonical, self._canonical_parts(draft), strict=True):
-            canonical[place : place + len(part)] = part
-        digest = hashlib.sha256(canonical).digest()
-        signature = raw_signature(private_key_of(draft.card), digest)
-        parts = (*self._parts(draft), signature)
-        for place, part in zip(self._in_message, parts, strict=True):
-            message[place : place + len(part)] = part
-        covered = bytes(message[:-MAC_BYTES])
+        """Return the message of a sale; the same as that of `Sales.message`."""
+        canonical = self._canonical.filled(self._canonical_parts(draft))
+        signature = self._sales.signature(draft, hashlib.sha256(canonical).digest())
+        covered = self._message.filled(self._message_parts(draft, signature))
         return covered + self._sales.mac_of(draft).tag(covered)
 
-    def _message_parts(self, draft: Draft, signed: Request) -> tuple[bytes, ...]:
-        return (*self._parts(draft), signed.signature)
-
-    def _parts(self, draft: Draft) -> tuple[bytes, ...]:
+    def _message_parts(self, draft: Draft, signature: bytes) -> tuple[bytes, ...]:
         return (
             b"%06d" % draft.stan,
             self._sales.terminal_id_of(draft).encode("ascii"),
@@ -216,6 +203,7 @@ class Press:
             draft.holder_id.hex().upper().encode("ascii"),
             b"%d" % draft.sequence,
             _nonce(draft.number),
+            signature,
         )
 
     def _canonical_parts(self, draft: Draft) -> tuple[bytes, ...]:
@@ -228,10 +216,26 @@ class Press:
         )
 
 
-def raw_signature(key: ec.EllipticCurvePrivateKey, digest: bytes) -> bytes:
-    """Return r‖s over a SHA-256 digest, with the lower of the two possible s."""
-    r, s = decode_dss_signature(key.sign(digest, _PREHASHED))
-    return r.to_bytes(32) + min(s, _ORDER - s).to_bytes(32)
+class Form:
+    """Bytes with places to be filled in, each as long as what the model holds there."""
+
+    def __init__(self, model: bytes, parts: tuple[bytes, ...]) -> None:
+        places = [_only_place(model, part) for part in parts]
+        self._order = sorted(range(len(parts)), key=places.__getitem__)
+        self._between = []
+        end = 0
+        for number in self._order:
+            self._between.append(model[end : places[number]])
+            end = places[number] + len(parts[number])
+        self._rest = model[end:]
+
+    def filled(self, parts: tuple[bytes, ...]) -> bytes:
+        """Return the bytes with other parts, of the same lengths, in the model's places."""
+        pieces: list[bytes] = []
+        for between, number in zip(self._between, self._order, strict=True):
+            pieces += (between, parts[number])
+        pieces.append(self._rest)
+        return b"".join(pieces)
 
 
 def _nonce(number: int) -> bytes:
@@ -246,7 +250,7 @@ def _mixed(number: int) -> int:
     return z ^ z >> 31
 
 
-def _only_place(text: bytes | bytearray, part: bytes) -> int:
+def _only_place(text: bytes, part: bytes) -> int:
     if text.count(part) != 1:
         raise ValueError(f"{part!r} stands {text.count(part)} times in the model message")
     return text.index(part)

@@ -1,23 +1,19 @@
 """The people, cards and terminals of a measurement, made from numbers and loaded with COPY.
 
-Card i has the private key that SHA-256 gives for i, so nothing secret has to be kept: whoever signs
-derives it again. Allowances are so large that no run exhausts them: every sale is approved.
+Allowances are so large that no run exhausts them: every sale is approved.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from bench.keys import public_points
 from processing.kernel.bucket import bucket_of
 
 REGION: Final = 66
@@ -34,11 +30,9 @@ HOT_CARDS_MAX: Final = 1_000
 
 ALLOWANCES_PER_HOLDER: Final = len(ITEM_CLASSES)
 CHUNK_CARDS: Final = 10_000
-KEYS_CACHED_MAX: Final = 100_000
 CERTIFICATE_BYTES: Final = 450
 """Size of a card's certificate; the rows of cards are as wide as real ones, the bytes are not."""
 
-_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _SERIES: Final[dict[str, int]] = {"card": 0xCA4D, "holder": 0x401D, "allowance": 0xA110, "right": 1}
 
 HOT_HOLDER: Final = UUID(int=0x407 << 100)
@@ -69,23 +63,12 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 def uuid_of(series: str, number: int) -> UUID:
     """Return the UUID of thing `number` of a series (card, holder, allowance, right)."""
-    return UUID(int=_SERIES[series] << 100 | number)
+    return UUID(bytes=id_of(series, number))
 
 
-@lru_cache(KEYS_CACHED_MAX)
-def private_key_of(card: int) -> ec.EllipticCurvePrivateKey:
-    """Return the tap key of card `card`."""
-    scalar = 1 + int.from_bytes(hashlib.sha256(b"spk bench card %d" % card).digest()) % (_ORDER - 1)
-    return ec.derive_private_key(scalar, ec.SECP256R1())
-
-
-def public_point_of(card: int) -> bytes:
-    """Return the public point of a card's tap key, uncompressed (65 bytes)."""
-    return (
-        private_key_of(card)
-        .public_key()
-        .public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-    )
+def id_of(series: str, number: int) -> bytes:
+    """Return the same UUID's sixteen bytes."""
+    return (_SERIES[series] << 100 | number).to_bytes(16)
 
 
 def terminal_id_of(number: int) -> str:
@@ -158,8 +141,8 @@ async def _load_rules(
 def _cards(numbers: range, term: tuple[date, date]) -> Iterator[dict[str, Any]]:
     certificate = bytes(CERTIFICATE_BYTES)
     issued_at = datetime.combine(term[0], time(), UTC)
-    for i in numbers:
-        point = public_point_of(i)
+    points = public_points(numbers.start, len(numbers))
+    for i, point in zip(numbers, points, strict=True):
         yield {
             "card_id": uuid_of("card", i),
             "card_number": f"964390{i:013d}",

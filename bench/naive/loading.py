@@ -6,12 +6,12 @@ from pathlib import Path
 
 import asyncpg
 
+from bench.keys import public_points
 from bench.world import (
     GRANTED,
     ITEM_CLASSES,
     PRICE_KOPECKS,
     World,
-    public_point_of,
     uuid_of,
 )
 
@@ -22,8 +22,8 @@ async def load_naive(connection: asyncpg.Connection[asyncpg.Record], world: Worl
     tables: dict[str, list[tuple[object, ...]]] = {
         "terminal": [(terminal.terminal_id, True) for terminal in world.terminals],
         "card": [
-            (uuid_of("card", i), uuid_of("holder", i), public_point_of(i), True)
-            for i in range(world.cards)
+            (uuid_of("card", i), uuid_of("holder", i), point, True)
+            for i, point in enumerate(public_points(0, world.cards))
         ],
         "item": [(f"{one}-500", one, 50, PRICE_KOPECKS * 2) for one in ITEM_CLASSES],
         "allowance": [

@@ -6,8 +6,7 @@ import hashlib
 
 import msgspec
 
-from bench.traffic import Draft, Sales, raw_signature
-from bench.world import private_key_of
+from bench.traffic import Draft, Sales
 
 
 class NaiveSale(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +47,7 @@ def naive_sale(sales: Sales, draft: Draft) -> NaiveSale:
         signature="",
     )
     digest = hashlib.sha256(sale.signed_text).digest()
-    signature = raw_signature(private_key_of(draft.card), digest)
+    signature = sales.signature(draft, digest)
     return msgspec.structs.replace(sale, signature=signature.hex())
 
 
