@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 TERMINAL_LABEL: Final = b"spk terminal MAC"
-EXCHANGE_LABEL: Final = b"spk terminal exchange"
+EXCHANGE_LABEL: Final = b"spk terminal KEK"
 CARD_ADMIN_LABEL: Final = b"spk card 9B"
 CMAC_BYTES: Final = 16
 OUTPUT_BYTES_MAX: Final = 64

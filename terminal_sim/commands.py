@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from card_personalization.chip.errors import CardError
+from processing.wire.iso8583.messages import NetworkCode
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.transaction import Evidence, Kind
 from terminal_sim.desk import (
@@ -33,6 +34,7 @@ from terminal_sim.screens import (
     show_not_sent,
     show_open_report,
     show_pending,
+    show_reservations,
     show_result,
     show_rights,
     show_totals,
@@ -123,6 +125,82 @@ def sell(
 
 
 @app.command
+def reserve(
+    service: str,
+    words: Words,
+    /,
+    *,
+    desk: Desk,
+    holder: HolderOption = None,
+    evidence: EvidenceName | None = None,
+    offline: bool = False,
+) -> None:
+    """Put goods aside under a service: what is promised is held until they are given.
+
+    Args:
+        service: Code of a service that takes reservations.
+        words: ITEM=QUANTITY@PRICE, the price for one whole unit in roubles.
+        holder: Rights holder: its id or the end of it, as `rights` shows it.
+        evidence: Tap or PIN, where it should differ from what the service asks for.
+        offline: Record the reservation here and send it to the centre later.
+    """
+    _sell(desk, service, words, holder, evidence, offline, Kind.RESERVE)
+
+
+@app.command
+def complete(
+    quoted: str, words: Words | None = None, /, *, desk: Desk, offline: bool = False
+) -> None:
+    """Give what was reserved, or a part of it; the rest is freed. No card is needed.
+
+    Args:
+        quoted: The reservation, as on its receipt: DATE-TERMINAL-STAN.
+        words: ITEM=QUANTITY of what is given; everything reserved when left out.
+        offline: Record it here and send it to the centre later.
+    """
+
+    def work(console: Console, till: Till) -> int:
+        result = till.complete(parse_quoted(quoted), words or [], offline=offline)
+        show_result(console, desk, till, result)
+        return result.exit_code
+
+    _run(desk, work, repeat=not offline)
+
+
+@app.command(name="return")
+def give_back(
+    quoted: str, words: Words | None = None, /, *, desk: Desk, offline: bool = False
+) -> None:
+    """Take goods back that were sold here; the card at the reader signs.
+
+    Args:
+        quoted: The sale or completion, as on its receipt: DATE-TERMINAL-STAN.
+        words: ITEM=QUANTITY of what is brought back; all that is left of the sale when left out.
+        offline: Record it here and send it to the centre later.
+    """
+
+    def work(console: Console, till: Till) -> int:
+        with present_card(desk, till) as card:
+            result = till.give_back(card, parse_quoted(quoted), words or [], offline=offline)
+            number = card.identity.number
+        show_result(console, desk, till, result, number)
+        return result.exit_code
+
+    _run(desk, work, repeat=not offline)
+
+
+@app.command
+def reservations(*, desk: Desk) -> None:
+    """List what is reserved here and not given yet, with when each reservation ends."""
+
+    def work(console: Console, till: Till) -> int:
+        show_reservations(console, till, now_ms(), desk.lang)
+        return 0
+
+    _run(desk, work)
+
+
+@app.command
 def visit(
     item: str | None = None, /, *, desk: Desk, holder: HolderOption = None, offline: bool = False
 ) -> None:
@@ -157,6 +235,7 @@ def _sell(
     holder: str | None,
     evidence: EvidenceName | None,
     offline: bool,
+    kind: Kind = Kind.SALE,
 ) -> None:
     def work(console: Console, till: Till) -> int:
         parameters = till.terminal.parameters
@@ -167,6 +246,7 @@ def _sell(
             holder=holder,
             evidence=_EVIDENCE[evidence] if evidence else None,
             offline=offline,
+            kind=kind,
         )
         with present_card(desk, till) as card:
             result = ring_up_patiently(desk, till, card, wanted, console.print)
@@ -191,7 +271,11 @@ def _only_visit(parameters: ParameterFile) -> str:
 
 @app.command
 def reverse(quoted: str, /, *, desk: Desk) -> None:
-    """Take back a sale of this terminal, named as on its receipt: DATE-TERMINAL-STAN."""
+    """Take back what this terminal did: a sale, reservation, completion or return.
+
+    Args:
+        quoted: Its number as on the receipt: DATE-TERMINAL-STAN.
+    """
 
     def work(console: Console, till: Till) -> int:
         result = till.reverse(parse_quoted(quoted))
@@ -222,6 +306,9 @@ def totals(*, desk: Desk, day: date | None = None, close: bool = False) -> None:
         if close:
             till.close_day(which)
             console.print(Phrase.DAY_CLOSED.say(desk.lang, day=f"{which:%d.%m.%Y}"))
+            posted = till.network(NetworkCode.CUT_OVER).posting_date
+            if posted is not None:
+                console.print(Phrase.POSTED.say(desk.lang, day=f"{posted:%d.%m.%Y}"))
         return 0 if compared.answer.totals == compared.mine else 1
 
     _run(desk, work)
@@ -238,6 +325,42 @@ def echo(*, desk: Desk) -> None:
         seconds = (now_ms() - answer.centre_time_ms) // 1000
         console.print(Phrase.ECHO.say(desk.lang, centre=shown, seconds=seconds))
         return 0 if answer.outcome.approved else EXIT_NOT_DECIDED
+
+    _run(desk, work, repeat=False)
+
+
+@app.command
+def sign_on(*, desk: Desk) -> None:
+    """Tell the centre that this terminal begins to work."""
+    _tell(desk, NetworkCode.SIGN_ON, Phrase.SIGNED_ON)
+
+
+@app.command
+def sign_off(*, desk: Desk) -> None:
+    """Tell the centre that this terminal ends its work."""
+    _tell(desk, NetworkCode.SIGN_OFF, Phrase.SIGNED_OFF)
+
+
+def _tell(desk: Desk, code: NetworkCode, done: Phrase) -> None:
+    def work(console: Console, till: Till) -> int:
+        outcome = till.network(code).outcome
+        if outcome.approved:
+            console.print(done.say(desk.lang))
+            return 0
+        show_not_sent(console, NotSent(outcome), till.terminal.parameters, desk.lang)
+        return 1
+
+    _run(desk, work, repeat=False)
+
+
+@app.command
+def change_key(*, desk: Desk) -> None:
+    """Have the centre hand out this terminal's next MAC key, and use it from now on."""
+
+    def work(console: Console, till: Till) -> int:
+        key = till.change_key()
+        console.print(Phrase.KEY_CHANGED.say(desk.lang, generation=key.generation))
+        return 0
 
     _run(desk, work, repeat=False)
 

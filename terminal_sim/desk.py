@@ -17,11 +17,11 @@ from cyclopts import Parameter
 from card_personalization.chip.errors import AttemptError
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import SIZE_MAX_BYTES, ParameterFile, ParameterFileError
-from processing.wire.transaction import Answer, Evidence, Line, Right
+from processing.wire.transaction import Answer, Evidence, Kind, Line, Right
 from terminal_sim.card import AskPin, PresentedCard, drawer_card, reader_card
 from terminal_sim.errors import Language, TerminalError
 from terminal_sim.link import Link
-from terminal_sim.order import holding_for, known_service, named_holder
+from terminal_sim.order import check_reservable, holding_for, known_service, named_holder
 from terminal_sim.store import Store
 from terminal_sim.terminal import Terminal
 from terminal_sim.texts import Phrase
@@ -132,13 +132,14 @@ Say = Callable[[str], None]
 
 
 class RungUp(msgspec.Struct, frozen=True, kw_only=True):
-    """What the cashier wants to sell: `holder` names a rights holder or is None."""
+    """What the cashier wants to sell or reserve: `holder` names a rights holder or is None."""
 
     service: str
     lines: tuple[Line, ...]
     holder: str | None = None
     evidence: Evidence | None = None
     offline: bool = False
+    kind: Kind = Kind.SALE
 
 
 class NotSent(msgspec.Struct, frozen=True):
@@ -167,6 +168,8 @@ def ring_up(
     """
     parameters = till.terminal.parameters
     service = known_service(wanted.service, parameters)
+    if wanted.kind is Kind.RESERVE:
+        check_reservable(service, parameters)
     evidence = wanted.evidence or Evidence(service.evidence)
     holder_id, version = b"", service.version
     whole_id = len((wanted.holder or "").replace("-", "")) == UUID_DIGITS
@@ -194,6 +197,7 @@ def ring_up(
         lines=wanted.lines,
         evidence=evidence,
         offline=wanted.offline,
+        kind=wanted.kind,
     )
     return till.sell(card, sale, ask_pin)
 

@@ -34,6 +34,7 @@ from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.transaction import Answer, Request
 from terminal_sim.errors import TerminalError
+from terminal_sim.keys import MacKey, key_of_file
 from terminal_sim.terminal import Judgement, Terminal, Verdict, zone_of
 
 PIECE_BYTES: Final = 4096
@@ -79,8 +80,13 @@ class Link:
         self._zone = zone_of(parameters.time_zone)
         self._framing = parameters.framing.framing
         self._profile = parameters.profile.profile
-        self._mac = Mac(parameters.mac_key)
+        self.use(key_of_file(parameters))
         self._socket: socket.socket | None = None
+
+    def use(self, key: MacKey) -> None:
+        """Make and check MACs with this key from now on."""
+        self._mac = Mac(key.key)
+        self._key_id = key.generation
 
     def transact(self, request: Request, first_right: int = 0) -> Answer:
         """Send a request once and return the answer to it. Raises `LinkError`.
@@ -181,7 +187,7 @@ class Link:
         provider = self._parameters.provider_code
         fits = provider.isascii() and len(provider) <= PROVIDER_CHARACTERS
         return Envelope(
-            key_id=self._parameters.key_generation,
+            key_id=self._key_id,
             sent_at_ms=now_ms,
             local_time=f"{local:%H%M%S}",
             provider_id=provider if fits else "",

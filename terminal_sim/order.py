@@ -47,16 +47,25 @@ def parse_order(words: Sequence[str], parameters: ParameterFile) -> tuple[Line, 
     return tuple(_line(word, items) for word in words)
 
 
-def _line(word: str, items: dict[str, ItemParameters]) -> Line:
+def split_word(word: str) -> tuple[str, str | None, str | None]:
+    """Return item, quantity and price of ITEM=QUANTITY@PRICE, each as written or None.
+
+    Raises `OrderError`.
+    """
     match = _WORD.fullmatch(word.strip())
     if match is None:
         raise OrderError(
             f"«{word}» не читается: ожидается ТОВАР=КОЛИЧЕСТВО@ЦЕНА",
             f"“{word}” cannot be read: expected ITEM=QUANTITY@PRICE",
         )
-    item = known_item(match["item"].strip(), items)
-    quantity = parse_quantity(match["quantity"] or "1", item.scale)
-    price_kopecks = parse_kopecks(match["price"]) if match["price"] else 0
+    return match["item"].strip(), match["quantity"], match["price"]
+
+
+def _line(word: str, items: dict[str, ItemParameters]) -> Line:
+    name, quantity_text, price = split_word(word)
+    item = known_item(name, items)
+    quantity = parse_quantity(quantity_text or "1", item.scale)
+    price_kopecks = parse_kopecks(price) if price else 0
     gross_kopecks = line_price(quantity, item.scale, price_kopecks)
     return Line(item.item, quantity, item.unit_okei, item.scale, gross_kopecks)
 
@@ -84,6 +93,17 @@ def known_service(name: str, parameters: ParameterFile) -> ServiceParameters:
     raise OrderError(
         f"Услуги «{name}» нет на терминале. Есть: {listed}",
         f"the terminal gives no service “{name}”. There are: {listed}",
+    )
+
+
+def check_reservable(service: ServiceParameters, parameters: ParameterFile) -> None:
+    """Raise `OrderError` naming the services that do when this one takes no reservations."""
+    if service.reserve_minutes:
+        return
+    able = ", ".join(one.service for one in parameters.services if one.reserve_minutes) or "—"
+    raise OrderError(
+        f"Услуга {service.service} не откладывается. Откладываются: {able}",
+        f"the service {service.service} takes no reservations. These do: {able}",
     )
 
 
@@ -158,7 +178,8 @@ def holder_label(holder_id: bytes) -> str:
 def parse_quoted(text: str) -> TransactionKey:
     """Return the key of a sale quoted as DATE-TERMINAL-STAN, such as 20260305-AP000001-000012.
 
-    Raises `OrderError`. The date may be written with hyphens.
+    A terminal uses a number once a day, so the same words name a reservation. Raises `OrderError`.
+    The date may be written with hyphens.
     """
     match = _QUOTED.fullmatch(text.strip().upper())
     try:

@@ -9,7 +9,15 @@ from zoneinfo import ZoneInfo
 
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import ParameterFile
-from processing.wire.transaction import Answer, DecidedLine, Kind, Line, Request, Right
+from processing.wire.transaction import (
+    Answer,
+    DecidedLine,
+    Kind,
+    Line,
+    MessageClass,
+    Request,
+    Right,
+)
 from terminal_sim.errors import Language
 from terminal_sim.money import format_kopecks, format_quantity
 from terminal_sim.state import quoted
@@ -49,12 +57,14 @@ def receipt_text(
     if result.offline:
         rows += [*_rung_up(result.request, parameters, language), _RULE]
         rows.append(Phrase.OFFLINE.say(language).center(COLUMNS).rstrip())
-        rows += _wrapped(Phrase.KEPT_OFFLINE.say(language))
+        completed = result.request.kind is Kind.COMPLETION
+        kept = Phrase.KEPT_COMPLETION if completed else Phrase.KEPT_OFFLINE
+        rows += _wrapped(kept.say(language))
     elif not result.decided or answer is None:
         rows += _undecided(result, parameters, language)
     elif answer.outcome.approved and answer.decision is not None:
         if result.request.kind is Kind.REVERSAL:
-            rows += _taken_back(answer, language)
+            rows += _taken_back(result.request, answer, language)
         else:
             rows += [*_sold(result.request, answer, parameters, language), _RULE]
         rows += _outcome(answer, result.request, parameters, language)
@@ -75,7 +85,7 @@ def _head(
 ) -> list[str]:
     request = result.request
     provider = parameters.provider_name_ru if language == "ru" else parameters.provider_name_en
-    title = Phrase.RECEIPT_REVERSAL if request.kind is Kind.REVERSAL else Phrase.RECEIPT
+    title = _TITLES.get(request.kind, Phrase.RECEIPT)
     signed = datetime.fromtimestamp(request.signed_at_ms // 1000, UTC).astimezone(zone)
     rows = [_DOUBLE_RULE, *(row.center(COLUMNS).rstrip() for row in _wrapped(provider))]
     rows += [title.say(language).center(COLUMNS).rstrip(), _DOUBLE_RULE]
@@ -83,7 +93,8 @@ def _head(
     rows += [_pair(f"{signed:%d.%m.%Y %H:%M}", terminal)]
     rows += [_pair(Phrase.NUMBER.say(language), quoted(request.key))]
     if request.parent is not None:
-        rows += [_pair(Phrase.ORIGINAL.say(language), quoted(request.parent))]
+        label = _PARENTS.get(request.kind, Phrase.ORIGINAL)
+        rows += [_pair(label.say(language), quoted(request.parent))]
     if card_number:
         rows += [_pair(Phrase.CARD.say(language), masked(card_number))]
     service = service_named(request.service, parameters)
@@ -93,11 +104,26 @@ def _head(
     return rows
 
 
+_TITLES: Final = {
+    Kind.REVERSAL: Phrase.RECEIPT_REVERSAL,
+    Kind.RESERVE: Phrase.RECEIPT_RESERVE,
+    Kind.COMPLETION: Phrase.RECEIPT_COMPLETION,
+    Kind.RETURN: Phrase.RECEIPT_RETURN,
+}
+_PARENTS: Final = {Kind.COMPLETION: Phrase.RESERVATION, Kind.RETURN: Phrase.SOLD_AS}
+_SALE_SUMS: Final = (Phrase.TOTAL, Phrase.TOTAL_COVERED, Phrase.TOTAL_TO_PAY)
+_SUMS: Final = {
+    Kind.RESERVE: (Phrase.TOTAL, Phrase.TOTAL_COVERED, Phrase.HELD),
+    Kind.RETURN: (Phrase.HANDED_BACK, Phrase.RETURNED_COVERED, Phrase.TO_RETURN),
+}
+"""How gross, covered and paid are called at the foot of a receipt."""
+
+
 def _rung_up(request: Request, parameters: ParameterFile, language: Language) -> list[str]:
     """Return the lines before anybody decided on them."""
     rows = []
     for line in request.lines:
-        rows += _line_head(line, parameters, language)
+        rows += _line_head(line, parameters, language) if line.quantity else []
     return [*rows, _pair(Phrase.TOTAL.say(language), format_kopecks(request.gross_kopecks))]
 
 
@@ -106,33 +132,40 @@ def _sold(
 ) -> list[str]:
     decided = answer.decision.lines if answer.decision else ()
     rows = []
+    returned = request.kind is Kind.RETURN
     for line, one in zip(request.lines, decided, strict=False):
-        rows += _line_head(line, parameters, language)
-        rows += _line_shares(one, language) if line.gross_kopecks else []
+        rows += _line_head(line, parameters, language) if line.quantity else []
+        rows += _line_shares(one, language) if line.gross_kopecks and not returned else []
     # A visit has no price: nothing is to be added up.
     if not request.gross_kopecks:
         return rows
     covered_kopecks = sum(one.covered_kopecks for one in decided)
     paid_kopecks = sum(one.paid_kopecks for one in decided)
-    return [
-        *rows,
-        _RULE,
-        _pair(Phrase.TOTAL.say(language), format_kopecks(request.gross_kopecks)),
-        _pair(Phrase.TOTAL_COVERED.say(language), format_kopecks(covered_kopecks)),
-        _pair(Phrase.TOTAL_TO_PAY.say(language), format_kopecks(paid_kopecks)),
-    ]
+    sums = (request.gross_kopecks, covered_kopecks, paid_kopecks)
+    labels = _SUMS.get(request.kind, _SALE_SUMS)
+    pairs = zip(labels, sums, strict=True)
+    return [*rows, _RULE, *(_pair(label.say(language), format_kopecks(x)) for label, x in pairs)]
 
 
-def _taken_back(answer: Answer, language: Language) -> list[str]:
-    """Return what a reversal gave back; nothing when its original had taken nothing."""
+def _taken_back(request: Request, answer: Answer, language: Language) -> list[str]:
+    """Return what a reversal gave back; nothing when its original had taken nothing.
+
+    Nothing had been paid for a reservation. A reversed return is sold again.
+    """
     lines = answer.decision.lines if answer.decision else ()
     if not lines:
         return []
+    parent = request.parent
+    if parent is not None and parent.message_class is MessageClass.AUTHORIZATION:
+        return [*_wrapped(Phrase.HOLD_FREED.say(language)), _RULE]
     covered_kopecks = sum(line.covered_kopecks for line in lines)
     paid_kopecks = sum(line.paid_kopecks for line in lines)
+    labels = (Phrase.REVERSED_COVERED, Phrase.TO_RETURN)
+    if answer.facts.get("original") == "return":
+        labels = (Phrase.TOTAL_COVERED, Phrase.TOTAL_TO_PAY)
     return [
-        _pair(Phrase.REVERSED_COVERED.say(language), format_kopecks(covered_kopecks)),
-        _pair(Phrase.TO_RETURN.say(language), format_kopecks(paid_kopecks)),
+        _pair(labels[0].say(language), format_kopecks(covered_kopecks)),
+        _pair(labels[1].say(language), format_kopecks(paid_kopecks)),
         _RULE,
     ]
 

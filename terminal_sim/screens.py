@@ -18,14 +18,18 @@ from terminal_sim.errors import Language, TerminalError
 from terminal_sim.money import format_kopecks
 from terminal_sim.order import holder_label
 from terminal_sim.receipt_text import receipt_text
-from terminal_sim.state import quoted
+from terminal_sim.state import Entry, quoted
 from terminal_sim.store import OpenReport
 from terminal_sim.texts import (
     Phrase,
     amount_of,
     class_name,
     fact_lines,
+    is_over,
+    item_name,
+    item_named,
     masked,
+    moment_text,
     outcome_text,
     service_named,
 )
@@ -165,6 +169,8 @@ _TOTALS_NAMES = (
     Phrase.PAID,
     Phrase.REVERSED_COUNT,
     Phrase.REVERSED_COVERED,
+    Phrase.RETURNED_COUNT,
+    Phrase.RETURNED_TOTAL,
 )
 
 
@@ -176,7 +182,48 @@ def _totals_values(totals: TerminalTotals) -> Iterable[str]:
         format_kopecks(totals.paid_kopecks),
         str(totals.reversed_count),
         format_kopecks(totals.reversed_covered_kopecks),
+        str(totals.returned_count),
+        format_kopecks(totals.returned_covered_kopecks),
     )
+
+
+def show_reservations(
+    console: Console, till: Till, now_ms: int, language: Language, *, card_id: bytes = b""
+) -> int:
+    """List what is reserved and not given yet, of one card or of all; return how many there are.
+
+    For one card that has none nothing is printed.
+    """
+    reserved = [entry for entry in till.reservations() if card_id in (b"", entry.request.card_id)]
+    if not reserved:
+        if not card_id:
+            console.print(Phrase.NO_RESERVATIONS.say(language))
+        return 0
+    table = Table(title=Phrase.RESERVATIONS_TITLE.say(language), title_justify="left")
+    table.add_column(Phrase.NUMBER.say(language), no_wrap=True)
+    table.add_column(Phrase.WHAT.say(language))
+    for phrase in (Phrase.GROSS, Phrase.VALID_TO):
+        table.add_column(phrase.say(language), justify="right", no_wrap=True)
+    for entry in reserved:
+        table.add_row(*_reservation_row(entry, till, now_ms, language))
+    console.print(table)
+    return len(reserved)
+
+
+def _reservation_row(
+    entry: Entry, till: Till, now_ms: int, language: Language
+) -> tuple[str, str, str, str]:
+    parameters, request = till.terminal.parameters, entry.request
+    what = []
+    for line in request.lines:
+        item = item_named(line.item, parameters)
+        name = line.item if item is None else item_name(item, language)
+        what.append(f"{name}, {amount_of(line.quantity, line.unit_okei, line.scale, language)}")
+    expires = entry.answer.facts.get("expires", "") if entry.answer else ""
+    until = moment_text(expires, parameters) if expires else "—"
+    if expires and is_over(expires, now_ms):
+        until = Phrase.OVER.say(language)
+    return quoted(request.key), "\n".join(what), format_kopecks(request.gross_kopecks), until
 
 
 def show_pending(console: Console, till: Till, language: Language) -> None:

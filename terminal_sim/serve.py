@@ -3,33 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from enum import Enum
+from typing import Final, assert_never
 
+import msgspec
 from rich.console import Console
 from rich.panel import Panel
 
 from card_personalization.chip.errors import CardError, CardFault
-from processing.wire.transaction import Right
+from processing.wire.iso8583.messages import NetworkCode
+from processing.wire.transaction import Kind, Line, Right
 from terminal_sim.card import PresentedCard
-from terminal_sim.desk import Desk, NotSent, RungUp, present_card, ring_up_patiently
+from terminal_sim.desk import Desk, NotSent, RungUp, now_ms, present_card, ring_up_patiently
 from terminal_sim.errors import TerminalError
+from terminal_sim.link import LinkError
 from terminal_sim.order import OrderError, holder_label, known_service, parse_order
-from terminal_sim.screens import show_not_sent, show_result, show_rights
-from terminal_sim.texts import Phrase
+from terminal_sim.screens import (
+    show_not_sent,
+    show_reservations,
+    show_result,
+    show_rights,
+)
+from terminal_sim.texts import Phrase, item_class_of
 from terminal_sim.till import Till
 
 WAIT_TURN_MS: Final = 60_000
 """How long one wait for a card lasts before it begins anew, so that Ctrl-C is always heard."""
 
 
+class Verb(Enum):
+    """What a cashier may want besides a sale; any beginning that is one verb's alone will do."""
+
+    RESERVE = ("отложить", "reserve")
+    COMPLETE = ("выдать", "complete")
+    RETURN = ("вернуть", "return")
+    REVERSE = ("отменить", "cancel")
+
+
+VERB_LETTERS_MIN: Final = 2
+"""Fewest letters of a verb; a code of an item is not taken for one, since it has a quantity."""
+
+
+def verb_in(word: str) -> Verb | None:
+    """Return the verb that a word begins, in either language, or None."""
+    begun = word.casefold()
+    found = [verb for verb in Verb if any(name.startswith(begun) for name in verb.value)]
+    return found[0] if len(found) == 1 and len(begun) >= VERB_LETTERS_MIN else None
+
+
 def serve_cards(console: Console, desk: Desk, till: Till) -> None:
-    """Serve until the cashier ends the shift (Ctrl-C, end of input, or Enter at the prompt)."""
+    """Serve until the cashier ends the shift (Ctrl-C, end of input, or Enter at the prompt).
+
+    The centre is told when the shift begins and ends, if it can be reached.
+    """
+    _tell(console, desk, till, NetworkCode.SIGN_ON)
     try:
         while _serve_one(console, desk, till):
             till.repeat_pending()
     except (KeyboardInterrupt, EOFError):
         console.print()
+    _tell(console, desk, till, NetworkCode.SIGN_OFF)
     console.print(Phrase.FAREWELL.say(desk.lang), style="bold")
+
+
+def _tell(console: Console, desk: Desk, till: Till, code: NetworkCode) -> None:
+    try:
+        outcome = till.network(code).outcome
+    except LinkError as error:
+        console.print(error.text(desk.lang), style="yellow", markup=False)
+        return
+    if not outcome.approved:
+        show_not_sent(console, NotSent(outcome), till.terminal.parameters, desk.lang)
 
 
 def _serve_one(console: Console, desk: Desk, till: Till) -> bool:
@@ -91,29 +135,76 @@ def _await_removal(reader: str | None) -> None:
 
 
 def _serve_card(console: Console, desk: Desk, till: Till, card: PresentedCard) -> None:
-    """Show the rights, then sell until the cashier enters nothing."""
+    """Show the rights and what is reserved, then do what the cashier enters until it is nothing."""
     parameters = till.terminal.parameters
     while True:
         asked = till.rights(card)
         show_rights(console, asked, parameters, card.identity.number, desk.lang)
-        if not asked.rights:
+        card_id = card.identity.card_id
+        reserved = show_reservations(console, till, now_ms(), desk.lang, card_id=card_id)
+        if not asked.rights and not reserved:
             return
-        words = input(f"{Phrase.RING_UP.say(desk.lang)}\n> ").split()
+        console.print(Phrase.RING_UP.say(desk.lang), markup=False, highlight=False)
+        console.print(Phrase.OR_ELSE.say(desk.lang), style="dim", markup=False, highlight=False)
+        words = input("> ").split()
         if not words:
             return
         try:
-            wanted = RungUp(
-                service=_which_service(desk, asked.rights, till),
-                lines=parse_order(words, parameters),
-            )
-            _sell(console, desk, till, card, wanted, asked.rights)
-        except OrderError as error:
+            _do(console, desk, till, card, words, asked.rights)
+        except LinkError:
+            raise
+        except TerminalError as error:
             console.print(error.text(desk.lang), style="bold red", markup=False)
 
 
-def _which_service(desk: Desk, rights: Sequence[Right], till: Till) -> str:
-    """Return the one service of the rights, or the one that the cashier names."""
-    services = list(dict.fromkeys(right.service for right in rights))
+def _do(
+    console: Console,
+    desk: Desk,
+    till: Till,
+    card: PresentedCard,
+    words: list[str],
+    rights: tuple[Right, ...],
+) -> None:
+    """Do what the cashier entered: a verb with its words, or a sale."""
+    verb = verb_in(words[0])
+    if verb is Verb.RESERVE or verb is None:
+        kind = Kind.SALE if verb is None else Kind.RESERVE
+        lines = parse_order(words if verb is None else words[1:], till.terminal.parameters)
+        service = _which_service(desk, rights, till, lines, kind)
+        wanted = RungUp(service=service, lines=lines, kind=kind)
+        _sell(console, desk, till, card, wanted, rights)
+        return
+    if len(words) == 1:
+        word = words[0]
+        ru, en = (Phrase.WHICH_NUMBER.say(language, word=word) for language in ("ru", "en"))
+        raise OrderError(ru, en)
+    key, rest = till.numbered(words[1]), words[2:]
+    match verb:
+        case Verb.COMPLETE:
+            result = till.complete(key, rest)
+        case Verb.RETURN:
+            result = till.give_back(card, key, rest)
+        case Verb.REVERSE:
+            result = till.reverse(key)
+        case _:
+            assert_never(verb)
+    show_result(console, desk, till, result, card.identity.number)
+
+
+def _which_service(
+    desk: Desk, rights: Sequence[Right], till: Till, lines: Sequence[Line], kind: Kind
+) -> str:
+    """Return the one service of the rights to these lines, or the one that the cashier names.
+
+    Of a reservation only services are asked for that take one, if there are any.
+    """
+    parameters = till.terminal.parameters
+    classes = {item_class_of(line.item, parameters) for line in lines}
+    fitting = [right for right in rights if right.item_class in classes] or rights
+    services = list(dict.fromkeys(right.service for right in fitting))
+    reservable = {one.service for one in parameters.services if one.reserve_minutes}
+    if kind is Kind.RESERVE:
+        services = [one for one in services if one in reservable] or services
     if len(services) == 1:
         return services[0]
     listed = ", ".join(services)
@@ -139,7 +230,7 @@ def _sell(
         console.print(error.text(desk.lang), style="yellow", markup=False)
         listed = ", ".join(holder_label(holder) for holder in holders)
         named = input(f"{Phrase.WHICH_HOLDER.say(desk.lang, holders=listed)}\n> ").strip()
-        chosen = RungUp(service=wanted.service, lines=wanted.lines, holder=named)
+        chosen = msgspec.structs.replace(wanted, holder=named)
         result = ring_up_patiently(desk, till, card, chosen, console.print, rights)
     if isinstance(result, NotSent):
         show_not_sent(console, result, till.terminal.parameters, desk.lang)

@@ -23,9 +23,13 @@ from processing.wire.transaction import (
     Request,
     TransactionKey,
 )
+from terminal_sim.keys import MacKey
 
 DECIDED_KEPT: Final = 2_000
 """How many decided requests are kept, the newest, for reversals and copies of receipts."""
+
+RESERVATIONS_KEPT: Final = 1_000
+"""How many open reservations are kept beyond `DECIDED_KEPT`, the newest."""
 
 DATES_KEPT: Final = 62
 """How many business dates keep their totals and last STAN."""
@@ -103,6 +107,28 @@ class DayClosed(msgspec.Struct, frozen=True, tag="closed"):
     business_date: date
 
 
+class KeyKept(msgspec.Struct, frozen=True, tag="key"):
+    """A MAC key came over the line; `file` is the fingerprint of the parameter file's keys.
+
+    Both keys are kept until the centre answered under this one.
+    """
+
+    file: bytes
+    key: MacKey
+
+
+class KeyTaken(msgspec.Struct, frozen=True, tag="key taken"):
+    """The centre answered under the key kept last: the one before is forgotten."""
+
+    generation: int
+
+
+class Held(msgspec.Struct, frozen=True, tag="held"):
+    """Compaction kept this open reservation."""
+
+    entry: Entry
+
+
 class Kept(msgspec.Struct, frozen=True, tag="kept"):
     """Compaction kept this request; the totals count it already."""
 
@@ -119,7 +145,19 @@ class Day(msgspec.Struct, frozen=True, tag="day"):
     closed: bool
 
 
-Record = Opened | Counted | Asked | Undecided | Decided | DayClosed | Kept | Day
+Record = (
+    Opened
+    | Counted
+    | Asked
+    | Undecided
+    | Decided
+    | DayClosed
+    | KeyKept
+    | KeyTaken
+    | Held
+    | Kept
+    | Day
+)
 
 
 class TerminalState:
@@ -134,6 +172,10 @@ class TerminalState:
         self.totals: dict[date, TerminalTotals] = {}
         self.pending: dict[TransactionKey, Entry] = {}
         self.decided: dict[TransactionKey, Entry] = {}
+        self.reservations: dict[TransactionKey, Entry] = {}
+        self.key_file = b""
+        self.key: MacKey | None = None
+        self.next_key: MacKey | None = None
 
     def apply(self, record: Record) -> None:
         """Take one record in. Raises ValueError for one that cannot follow what was before."""
@@ -158,6 +200,17 @@ class TerminalState:
                 self._decide(record)
             case DayClosed():
                 self.closed.add(record.business_date)
+            case KeyKept():
+                if record.file != self.key_file:
+                    self.key_file, self.key = record.file, None
+                self.next_key = record.key
+            case KeyTaken(generation=generation):
+                if self.next_key is None or self.next_key.generation != generation:
+                    raise ValueError(f"no key of generation {generation} was kept")
+                self.key, self.next_key = self.next_key, None
+            case Held(entry=entry):
+                self._use(entry.request.key.business_date, entry.request.key.stan)
+                self._hold(entry)
             case Kept(entry=entry):
                 self._use(entry.request.key.business_date, entry.request.key.stan)
                 self.decided[entry.request.key] = entry
@@ -181,8 +234,15 @@ class TerminalState:
                 self.totals.get(day, NO_TOTALS),
                 day in self.closed,
             )
+        if self.key is not None:
+            yield KeyKept(self.key_file, self.key)
+            yield KeyTaken(self.key.generation)
+        if self.next_key is not None:
+            yield KeyKept(self.key_file, self.next_key)
         for entry in self.decided.values():
             yield Kept(entry)
+        for entry in self.reservations.values():
+            yield Held(entry)
         for entry in self.pending.values():
             yield Asked(entry.request)
             if entry.state is EntryState.UNDECIDED:
@@ -190,7 +250,32 @@ class TerminalState:
 
     def entry(self, key: TransactionKey) -> Entry | None:
         """Return what is known of a transaction, or None."""
-        return self.pending.get(key) or self.decided.get(key)
+        return self.pending.get(key) or self.decided.get(key) or self.reservations.get(key)
+
+    def named(self, key: TransactionKey) -> Entry | None:
+        """Return what stands under these numbers as a sale, completion, return or reservation.
+
+        A terminal uses a number once a day, whatever the class.
+        """
+        for message_class in (MessageClass.FINANCIAL, MessageClass.AUTHORIZATION):
+            entry = self.entry(msgspec.structs.replace(key, message_class=message_class))
+            if entry is not None:
+                return entry
+        return None
+
+    def children(self, key: TransactionKey) -> list[Entry]:
+        """Return the requests that name this one as their parent and stand or may still do so."""
+        every = (*self.decided.values(), *self.pending.values())
+        return [
+            entry
+            for entry in every
+            if entry.request.parent == key
+            and (
+                entry.state is not EntryState.DECIDED
+                or entry.answer is None
+                or given(entry.answer.outcome)
+            )
+        ]
 
     def _use(self, day: date, stan: int) -> None:
         self.last_stans[day] = max(stan, self.last_stans.get(day, 0))
@@ -208,10 +293,22 @@ class TerminalState:
         self.decided[record.key] = entry
         if len(self.decided) > DECIDED_KEPT:
             del self.decided[next(iter(self.decided))]
+        if request.kind is Kind.RESERVE and given(record.answer.outcome):
+            self._hold(entry)
+        elif request.parent is not None and _ends_reservation(entry):
+            self.reservations.pop(request.parent, None)
         if _was_given(entry):
-            self._count(record.key.business_date, _with_sale, entry)
+            counted = _with_return if request.kind is Kind.RETURN else _with_sale
+            self._count(record.key.business_date, counted, entry)
         elif request.parent is not None and _took_back(entry):
-            self._count(request.parent.business_date, _with_reversal, entry)
+            of_return = record.answer.facts.get("original") == "return"
+            counted = _without_return if of_return else _with_reversal
+            self._count(request.parent.business_date, counted, entry)
+
+    def _hold(self, entry: Entry) -> None:
+        self.reservations[entry.request.key] = entry
+        if len(self.reservations) > RESERVATIONS_KEPT:
+            del self.reservations[next(iter(self.reservations))]
 
     def _count(
         self, day: date, counted: Callable[[TerminalTotals, Entry], TerminalTotals], entry: Entry
@@ -231,16 +328,27 @@ def _was_given(entry: Entry) -> bool:
     return financial and answer is not None and bool(answer.decision) and given(answer.outcome)
 
 
-def _took_back(entry: Entry) -> bool:
-    """Whether this decided reversal gave anything back.
-
-    Its decision then repeats the original's amounts. It has none when the original was unknown,
-    declined or taken back before.
-    """
+def _ends_reservation(entry: Entry) -> bool:
+    """Whether this decided completion or reversal left nothing of its parent to complete."""
     answer = entry.answer
-    if entry.request.kind is not Kind.REVERSAL or answer is None:
+    if answer is None or entry.request.kind not in (Kind.COMPLETION, Kind.REVERSAL):
         return False
-    return answer.outcome.approved and bool(_amounts(entry))
+    # A completion that was itself reversed before it came leaves the reservation open.
+    overtaken = answer.facts.get("reason") == f"{int(Outcome.REVERSED_BEFORE)}"
+    return given(answer.outcome) and not overtaken
+
+
+def _took_back(entry: Entry) -> bool:
+    """Whether this decided reversal moved money: not if it freed a reservation.
+
+    Its decision then tells the amounts. It has none when the original was unknown, declined or
+    taken back before.
+    """
+    answer, parent = entry.answer, entry.request.parent
+    if entry.request.kind is not Kind.REVERSAL or answer is None or parent is None:
+        return False
+    of_money = parent.message_class is MessageClass.FINANCIAL
+    return of_money and answer.outcome.approved and bool(_amounts(entry))
 
 
 def _with_sale(totals: TerminalTotals, entry: Entry) -> TerminalTotals:
@@ -264,6 +372,25 @@ def _with_reversal(totals: TerminalTotals, entry: Entry) -> TerminalTotals:
         totals,
         reversed_count=totals.reversed_count + 1,
         reversed_covered_kopecks=totals.reversed_covered_kopecks + covered_kopecks,
+    )
+
+
+def _with_return(totals: TerminalTotals, entry: Entry) -> TerminalTotals:
+    """Return the day's totals with one more return of goods."""
+    return _returns_changed(totals, 1, entry)
+
+
+def _without_return(totals: TerminalTotals, entry: Entry) -> TerminalTotals:
+    """Return the totals of a return's day without it, since it was reversed."""
+    return _returns_changed(totals, -1, entry)
+
+
+def _returns_changed(totals: TerminalTotals, sign: int, entry: Entry) -> TerminalTotals:
+    covered_kopecks = sum(one.covered_kopecks for one in _amounts(entry))
+    return msgspec.structs.replace(
+        totals,
+        returned_count=totals.returned_count + sign,
+        returned_covered_kopecks=totals.returned_covered_kopecks + sign * covered_kopecks,
     )
 
 

@@ -32,6 +32,7 @@ from processing.wire.transaction import (
     faults_of,
 )
 from terminal_sim.errors import Language, TerminalError
+from terminal_sim.keys import MacKey, file_fingerprint, key_of_file
 from terminal_sim.state import Counted, Opened, TerminalState, given
 
 INQUIRY_SERVICE: Final = "ALL"
@@ -111,6 +112,19 @@ class Terminal:
         self._random_bytes = random_bytes
         self.zone = zone_of(parameters.time_zone)
 
+    @property
+    def mac_key(self) -> MacKey:
+        """Return the MAC key in use: the one that came last and was proven, else the file's."""
+        state = self.state
+        known = state.key if state.key_file == file_fingerprint(self.parameters) else None
+        return known or key_of_file(self.parameters)
+
+    @property
+    def next_mac_key(self) -> MacKey | None:
+        """Return the key that came and was not used yet, if it goes with this parameter file."""
+        state = self.state
+        return state.next_key if state.key_file == file_fingerprint(self.parameters) else None
+
     def business_date(self, now_ms: int) -> date:
         """Return the day of account of a transaction begun now: today's, after a close the next."""
         day = local_date(now_ms, self.zone)
@@ -149,32 +163,58 @@ class Terminal:
         *,
         evidence: Evidence = Evidence.TAP,
         offline: bool = False,
+        kind: Kind = Kind.SALE,
     ) -> Request:
-        """Return an unsigned sale; `offline` makes it an advice that is sent later."""
+        """Return an unsigned sale or reserve; `offline` makes it an advice that is sent later."""
+        self._check_room()
+        unsigned = self._request(kind, card, now_ms, service, version)
+        return msgspec.structs.replace(
+            unsigned, holder_id=holder_id, lines=lines, evidence=evidence, advice=offline
+        )
+
+    def _check_room(self) -> None:
         if len(self.state.pending) >= PENDING_MAX:
             raise TerminalError(
                 f"Без решения уже {PENDING_MAX} операций: восстановите связь с центром",
                 f"{PENDING_MAX} transactions are undecided: restore the link to the centre",
             )
-        unsigned = self._request(Kind.SALE, card, now_ms, service, version)
+
+    def completion(self, reserved: Request, lines: tuple[Line, ...], now_ms: int) -> Request:
+        """Return the advice of what was given of a reservation; the card need not come again."""
+        self._check_room()
+        unsigned = self._unsigned_child(Kind.COMPLETION, reserved, now_ms)
+        return checked(msgspec.structs.replace(unsigned, lines=lines, advice=True))
+
+    def goods_return(
+        self,
+        card: CardIdentity,
+        sold: Request,
+        lines: tuple[Line, ...],
+        now_ms: int,
+        *,
+        offline: bool = False,
+    ) -> Request:
+        """Return the unsigned return of goods that were sold; `lines` are what is brought back."""
+        self._check_room()
+        unsigned = self._request(Kind.RETURN, card, now_ms, sold.service, sold.service_version)
         return msgspec.structs.replace(
-            unsigned, holder_id=holder_id, lines=lines, evidence=evidence, advice=offline
+            unsigned, holder_id=sold.holder_id, parent=sold.key, lines=lines, advice=offline
         )
 
     def reversal(self, original: Request, now_ms: int) -> Request:
         """Return the request that takes `original` back; the terminal's MAC is its evidence."""
-        card = CardIdentity(original.card_id, original.issuer_region, "")
-        unsigned = self._request(
-            Kind.REVERSAL, card, now_ms, original.service, original.service_version
-        )
-        return checked(
-            msgspec.structs.replace(
-                unsigned,
-                holder_id=original.holder_id,
-                parent=original.key,
-                evidence=Evidence.NONE,
-                algorithm=SignatureAlgorithm.NONE,
-            )
+        return checked(self._unsigned_child(Kind.REVERSAL, original, now_ms))
+
+    def _unsigned_child(self, kind: Kind, parent: Request, now_ms: int) -> Request:
+        """Return a request about another one that no card signs."""
+        card = CardIdentity(parent.card_id, parent.issuer_region, "")
+        unsigned = self._request(kind, card, now_ms, parent.service, parent.service_version)
+        return msgspec.structs.replace(
+            unsigned,
+            holder_id=parent.holder_id,
+            parent=parent.key,
+            evidence=Evidence.NONE,
+            algorithm=SignatureAlgorithm.NONE,
         )
 
     def _request(

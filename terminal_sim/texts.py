@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 from typing import Final
 
@@ -11,6 +11,7 @@ from processing.wire.outcome import TEXTS, Outcome
 from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
 from terminal_sim.errors import Language
 from terminal_sim.money import format_kopecks, format_quantity
+from terminal_sim.terminal import zone_of
 
 ROUBLE_OKEI: Final = 383
 """ОКЕИ code of the rouble: a right in money, counted in kopecks."""
@@ -33,6 +34,9 @@ class Phrase(Enum):
 
     RECEIPT = ("СОЦИАЛЬНАЯ КВИТАНЦИЯ", "SOCIAL RECEIPT")
     RECEIPT_REVERSAL = ("ОТМЕНА ОПЕРАЦИИ", "REVERSAL")
+    RECEIPT_RESERVE = ("ТОВАР ОТЛОЖЕН", "RESERVATION")
+    RECEIPT_COMPLETION = ("ВЫДАЧА ОТЛОЖЕННОГО", "COMPLETION")
+    RECEIPT_RETURN = ("ВОЗВРАТ ТОВАРА", "RETURN OF GOODS")
     DECLINED = ("ОТКАЗ", "DECLINED")
     NOT_DECIDED = ("РЕШЕНИЯ НЕТ", "NOT DECIDED")
     OFFLINE = ("ЗАПИСАНО БЕЗ СВЯЗИ", "RECORDED OFFLINE")
@@ -41,6 +45,12 @@ class Phrase(Enum):
     CARD = ("Карта", "Card")
     SERVICE = ("Услуга", "Service")
     ORIGINAL = ("Отменяется", "Reverses")
+    RESERVATION = ("Отложено", "Reservation")
+    SOLD_AS = ("Продажа", "Sold as")
+    HELD = ("ПРИ ВЫДАЧЕ", "WHEN GIVEN")
+    HOLD_FREED = ("Товар больше не отложен", "Nothing is held any more")
+    HANDED_BACK = ("Сдано на", "Brought back")
+    RETURNED_COVERED = ("Возврат льготы", "Benefit given back")
     COVERED = ("по льготе", "covered")
     TO_PAY = ("к оплате", "to pay")
     TOTAL = ("Всего", "Total")
@@ -62,6 +72,10 @@ class Phrase(Enum):
     NOT_BELIEVED = (
         "Ответ центра не доказан ({reason}). Услугу не оказывайте: запрос будет повторён",
         "The answer is not proven ({reason}). Do not give the service: it will be asked again",
+    )
+    KEPT_COMPLETION = (
+        "Выдача записана и уйдёт в центр, когда появится связь. Товар можно отдать",
+        "Recorded, and sent when the centre can be reached. The goods may be handed over",
     )
     KEPT_OFFLINE = (
         "Операция сохранена и уйдёт в центр, когда появится связь",
@@ -87,6 +101,11 @@ class Phrase(Enum):
     GRANTED = ("Назначено", "Granted")
     PERCENT = ("Льгота", "Covered")
     VALID_TO = ("До", "Until")
+    RESERVATIONS_TITLE = ("Отложено и не выдано", "Reserved and not given yet")
+    NO_RESERVATIONS = ("Отложенного нет", "Nothing is reserved")
+    OVER = ("срок вышел", "time is over")
+    RETURNED_COUNT = ("Возвратов товара", "Returns of goods")
+    RETURNED_TOTAL = ("Возвращено льгот", "Returned, covered")
     TOTALS_TITLE = ("Итоги за {day}", "Totals of {day}")
     CENTRE = ("Центр", "Centre")
     APPROVED_COUNT = ("Одобрено операций", "Approved")
@@ -105,6 +124,13 @@ class Phrase(Enum):
         "День {day} закрыт. Новые операции пойдут следующим днём",
         "The day {day} is closed. New transactions belong to the next day",
     )
+    POSTED = ("Центр проводит операции днём {day}", "The centre posts to the day {day}")
+    SIGNED_ON = ("Терминал начал работу", "The terminal has signed on")
+    SIGNED_OFF = ("Терминал закончил работу", "The terminal has signed off")
+    KEY_CHANGED = (
+        "Ключ терминала сменён: теперь поколение {generation}",
+        "The terminal's key was changed: generation {generation} from now on",
+    )
     ECHO = (
         "Центр на связи. Время центра {centre}, часы терминала расходятся на {seconds} с",
         "The centre answers. Its time is {centre}, the terminal's clock is {seconds} s off",
@@ -116,10 +142,18 @@ class Phrase(Enum):
         "Что отпускаем? ТОВАР=КОЛИЧЕСТВО@ЦЕНА через пробел; пусто — закончить",
         "What is sold? ITEM=QUANTITY@PRICE, separated by spaces; empty to finish",
     )
+    OR_ELSE = (
+        "Или: отложить ТОВАР=…, выдать НОМЕР, вернуть НОМЕР ТОВАР=…, отменить НОМЕР",
+        "Or: reserve ITEM=…, complete NUMBER, return NUMBER ITEM=…, cancel NUMBER",
+    )
     WHICH_SERVICE = ("Услуга? {services}", "Which service? {services}")
     WHICH_HOLDER = ("Для кого? {holders}", "For whom? {holders}")
     PIN = ("ПИН-код карты: ", "Card PIN: ")
     PIN_LEFT = ("Осталось попыток: {count}", "Attempts left: {count}")
+    WHICH_NUMBER = (
+        "Назовите номер операции, как на чеке: {word} НОМЕР",
+        "Name the transaction as on its receipt: {word} NUMBER",
+    )
     FAREWELL = ("Смена окончена", "The shift has ended")
 
     def say(self, language: Language, **facts: object) -> str:
@@ -143,16 +177,25 @@ FACT_NAMES: Final[dict[str, tuple[str, str]]] = {
     "field": ("Поле", "Field"),
     "expected": ("Ожидалось", "Expected"),
     "original": ("Исходная операция", "Original"),
+    "expires": ("Отложено до", "Held until"),
+    "reserve": ("Резерв", "Reservation"),
 }
 """How a fact of an answer is called; an unknown one keeps its own name."""
 
 DATE_FACTS: Final = frozenset({"until", "valid_to"})
 """Facts that are dates, yyyy-mm-dd."""
 
+MOMENT_FACTS: Final = frozenset({"expires", "centre", "signed"})
+"""Facts that are moments in UTC, yyyy-mm-ddThh:mm:ssZ."""
+
 _ORIGINAL_STATES: Final[dict[str, tuple[str, str]]] = {
     "unknown": ("в центр не поступала", "never reached the centre"),
     "reversed": ("отменена раньше", "reversed before"),
     "declined": ("была отклонена", "had been declined"),
+    "completed": ("уже выдана", "completed"),
+    "expired": ("срок вышел", "its time was over"),
+    "archived": ("в закрытом месяце", "in a closed month"),
+    "return": ("возврат товара", "a return of goods"),
 }
 
 
@@ -179,6 +222,8 @@ def fact_lines(
             shown = _remaining(int(value), item, service, language)
         elif name == "unit" and value.isdecimal():
             shown = unit_name(int(value), language)
+        elif name in MOMENT_FACTS:
+            shown = moment_text(value, parameters)
         elif name in DATE_FACTS:
             shown = _date_of(value)
         elif name == "reason" and value.isdecimal():
@@ -205,6 +250,23 @@ def _remaining(
 CONSUMES_KOPECKS: Final = 2
 CONSUMES_ONE: Final = 3
 """What a line takes from an allowance (parameter file): its kopecks, or one."""
+
+
+def moment_text(value: str, parameters: ParameterFile) -> str:
+    """Return a moment, 2026-03-05T10:30:00Z, as the region's clocks show it."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return f"{moment.astimezone(zone_of(parameters.time_zone)):%d.%m.%Y %H:%M}"
+
+
+def is_over(moment: str, now_ms: int) -> bool:
+    """Whether a moment, 2026-03-05T10:30:00Z, has passed; one that cannot be read never does."""
+    try:
+        return datetime.fromisoformat(moment).timestamp() * 1000 <= now_ms
+    except ValueError:
+        return False
 
 
 def _date_of(value: str) -> str:
@@ -249,6 +311,12 @@ def service_named(code: str, parameters: ParameterFile) -> ServiceParameters | N
 def item_name(item: ItemParameters, language: Language) -> str:
     """Return an item's name."""
     return item.name_ru if language == "ru" else item.name_en
+
+
+def item_class_of(code: str, parameters: ParameterFile) -> str:
+    """Return the class of an item, "" for an unknown one."""
+    item = item_named(code, parameters)
+    return "" if item is None else item.item_class
 
 
 def class_name(item_class: str, parameters: ParameterFile, language: Language) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Final
 
@@ -17,24 +17,44 @@ from processing.wire.iso8583.messages import (
     Totals,
     TotalsAnswer,
 )
-from processing.wire.outcome import Outcome
+from processing.wire.outcome import TEXTS, Outcome
 from processing.wire.transaction import (
     Answer,
     Evidence,
+    Kind,
     Line,
+    MessageClass,
     Request,
     Right,
     TransactionKey,
 )
 from terminal_sim.card import AskPin, PresentedCard
 from terminal_sim.errors import TerminalError
+from terminal_sim.keys import MacKey, file_fingerprint, unwrapped
 from terminal_sim.link import WORTH_REPEATING, Link, LinkError, Pause, Pursuit, pursue
-from terminal_sim.state import NO_TOTALS, Asked, DayClosed, Decided, EntryState, Undecided, quoted
+from terminal_sim.order import parse_quoted
+from terminal_sim.parent_lines import chosen, less
+from terminal_sim.state import (
+    NO_TOTALS,
+    Asked,
+    DayClosed,
+    Decided,
+    Entry,
+    EntryState,
+    KeyKept,
+    KeyTaken,
+    TerminalState,
+    Undecided,
+    given,
+    quoted,
+)
 from terminal_sim.store import Store
 from terminal_sim.terminal import Judgement, Terminal, Verdict, checked
 
 PAGES_MAX: Final = 64
 """Most pages of rights that one inquiry turns."""
+
+STAN_DIGITS: Final = 6
 
 NUMBERS_TRIED_MAX: Final = 3
 """How often a sale takes a new number when the centre says that its number is taken."""
@@ -83,7 +103,7 @@ class TotalsComparison(msgspec.Struct, frozen=True):
 
 
 class Sale(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be sold to whom: everything of a request that the cashier decides."""
+    """What is to be sold to whom, or reserved: what the cashier decides of a request."""
 
     holder_id: bytes
     service: str
@@ -91,6 +111,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     evidence: Evidence = Evidence.TAP
     offline: bool = False
+    kind: Kind = Kind.SALE
 
 
 class Till:
@@ -107,6 +128,7 @@ class Till:
         self.terminal = terminal
         self.store = store
         self._link = link
+        self._link.use(terminal.mac_key)
         self._now_ms = now_ms
         self._pause = pause
 
@@ -116,6 +138,7 @@ class Till:
         The answer's `rights` are the first page's. Raises `LinkError` when the centre cannot be
         asked, `CardError` when the card cannot sign.
         """
+        self._settle_key()
         now_ms = self._now_ms()
         request = self._signed(self.terminal.inquiry(card.identity, now_ms), card, _no_pin)
         # A question is not kept as a request: nothing is lost with its answer. Its number is.
@@ -158,7 +181,7 @@ class Till:
         return answer
 
     def sell(self, card: PresentedCard, sale: Sale, ask_pin: AskPin) -> Result:
-        """Sell: sign, keep, send, judge. A number that is taken is replaced by the next one.
+        """Sell or reserve: sign, keep, send, judge. A taken number is replaced by the next one.
 
         Raises `CardError` (a wrong PIN, a card taken away) before anything was kept or sent.
         """
@@ -179,10 +202,14 @@ class Till:
             self._now_ms(),
             evidence=sale.evidence,
             offline=sale.offline,
+            kind=sale.kind,
         )
-        request = self._signed(unsigned, card, ask_pin)
+        return self._keep_and_send(self._signed(unsigned, card, ask_pin), offline=sale.offline)
+
+    def _keep_and_send(self, request: Request, *, offline: bool) -> Result:
+        """Put a request on the disk, then ask for its decision unless it is to wait there."""
         self.store.write(Asked(request))
-        if sale.offline:
+        if offline:
             return Result(request=request, offline=True)
         return self._pursue(request)
 
@@ -196,18 +223,96 @@ class Till:
         A sale without a decision is taken back too: afterwards it is asked for once more, so that
         the terminal learns whether it had reached the centre.
         """
-        entry = self.store.state.entry(key)
+        entry = self.known(key)
+        key = entry.request.key
+        request = self.terminal.reversal(entry.request, self._now_ms())
+        result = self._keep_and_send(request, offline=False)
+        if result.decided and key in self.store.state.pending:
+            self._pursue(entry.request, repeated=True, attempts=1)
+        return result
+
+    def known(self, key: TransactionKey) -> Entry:
+        """Return what this terminal knows under these numbers. Raises `TerminalError`."""
+        entry = self.store.state.entry(key) or self.store.state.named(key)
         if entry is None:
             raise TerminalError(
                 f"Операция {quoted(key)} на этом терминале не найдена",
                 f"this terminal knows no transaction {quoted(key)}",
             )
-        request = self.terminal.reversal(entry.request, self._now_ms())
-        self.store.write(Asked(request))
-        result = self._pursue(request)
-        if result.decided and key in self.store.state.pending:
-            self._pursue(entry.request, repeated=True, attempts=1)
-        return result
+        return entry
+
+    def numbered(self, text: str) -> TransactionKey:
+        """Return the key that a cashier names: as on the receipt, or the last six digits of it.
+
+        Of several with these digits the newest is meant. Raises `TerminalError`.
+        """
+        if not (text.isascii() and text.isdecimal() and len(text) <= STAN_DIGITS):
+            return self.known(parse_quoted(text)).request.key
+        state, stan = self.store.state, int(text)
+        keys = (*state.reservations, *state.decided, *state.pending)
+        named = [
+            key
+            for key in keys
+            if key.stan == stan and key.message_class is not MessageClass.REVERSAL
+        ]
+        if not named:
+            raise TerminalError(
+                f"Операция {text} на этом терминале не найдена",
+                f"this terminal knows no transaction {text}",
+            )
+        return max(named)
+
+    def complete(
+        self, key: TransactionKey, words: Sequence[str], *, offline: bool = False
+    ) -> Result:
+        """Give what a reservation holds, or the part of it that `words` name; the rest is freed.
+
+        It is an advice: kept, and sent until the centre acknowledged it. Raises `TerminalError`
+        for what is no open reservation of this terminal, `OrderError` for more than it holds.
+        """
+        entry = self.known(key)
+        _check_open(entry, self.store.state)
+        lines = chosen(words, entry.request.lines, self.terminal.parameters)
+        request = self.terminal.completion(entry.request, lines, self._now_ms())
+        result = self._keep_and_send(request, offline=offline)
+        # What the reservation holds may be given without the centre: it is told later.
+        away = not result.decided and isinstance(result.fault, LinkError)
+        return msgspec.structs.replace(result, offline=offline or away)
+
+    def reservations(self) -> list[Entry]:
+        """Return what is reserved here and waits to be given, the oldest first."""
+        state = self.store.state
+        waiting = (
+            entry
+            for entry in state.pending.values()
+            if entry.request.kind is Kind.RESERVE and entry.request.advice
+        )
+        return [
+            entry
+            for entry in (*state.reservations.values(), *waiting)
+            if not state.children(entry.request.key)
+        ]
+
+    def give_back(
+        self,
+        card: PresentedCard,
+        key: TransactionKey,
+        words: Sequence[str],
+        *,
+        offline: bool = False,
+    ) -> Result:
+        """Take goods back that were sold here: all that is left of the sale, or what words name.
+
+        Raises `TerminalError` for what is no sale or completion of this terminal, `OrderError` for
+        more than was sold and not brought back before.
+        """
+        entry = self.known(key)
+        left = _unreturned(entry, self.store.state)
+        lines = chosen(words, left, self.terminal.parameters)
+        unsigned = self.terminal.goods_return(
+            card.identity, entry.request, lines, self._now_ms(), offline=offline
+        )
+        return self._keep_and_send(self._signed(unsigned, card, _no_pin), offline=offline)
 
     def repeat_pending(self) -> list[Result]:
         """Repeat every request without a decision, oldest first, once each.
@@ -227,6 +332,7 @@ class Till:
     def _pursue(
         self, request: Request, *, repeated: bool = False, attempts: int | None = None
     ) -> Result:
+        self._settle_key()
         pursuit = pursue(
             self._link,
             self.terminal,
@@ -257,6 +363,7 @@ class Till:
 
     def totals(self, day: date) -> TotalsComparison:
         """Send the day's totals and return them beside the centre's. Raises `LinkError`."""
+        self._settle_key()
         number = self._number()
         mine = self.store.state.totals.get(day, NO_TOTALS)
         message = Totals(
@@ -280,17 +387,109 @@ class Till:
 
     def echo(self) -> NetworkAnswer:
         """Ask the centre whether it is there. Raises `LinkError`."""
+        return self.network(NetworkCode.ECHO)
+
+    def network(self, code: NetworkCode) -> NetworkAnswer:
+        """Sign on or off, or tell of a closed day.
+
+        Raises `LinkError`.
+        """
+        self._settle_key()
+        return self._say(code)
+
+    def _say(self, code: NetworkCode) -> NetworkAnswer:
         message = Network(
-            terminal_id=self.terminal.parameters.terminal_id,
-            stan=self._number(),
-            code=NetworkCode.ECHO,
+            terminal_id=self.terminal.parameters.terminal_id, stan=self._number(), code=code
         )
         return self._link.network(message)
+
+    def change_key(self) -> MacKey:
+        """Have the centre hand out the next MAC key, and use it from now on.
+
+        Raises `LinkError` when the centre cannot be asked, `TerminalError` when it gives none or
+        when the new key could not be tried: then both are kept, and the new one is tried again
+        before whatever is sent next.
+        """
+        parameters = self.terminal.parameters
+        if not parameters.exchange_key:
+            raise TerminalError(
+                "В файле параметров нет ключа обмена: зарегистрируйте терминал в центре заново",
+                "the parameter file has no exchange key: have the terminal enrolled again",
+            )
+        answer = self.network(NetworkCode.KEY_CHANGE)
+        if answer.key is None:
+            raise TerminalError(
+                f"Центр не выдал ключ: {TEXTS[answer.outcome].ru}",
+                f"the centre gave no key: {TEXTS[answer.outcome].en}",
+            )
+        key = unwrapped(answer.key, parameters)
+        self.store.write(KeyKept(file_fingerprint(parameters), key))
+        if not self._settle_key():
+            raise TerminalError(
+                "Новый ключ сохранён, но центр его ещё не подтвердил; пока действует прежний",
+                "the new key is kept but the centre has not confirmed it yet; the old one stays",
+            )
+        return key
+
+    def _settle_key(self) -> bool:
+        """Try the key that waits for its first use, if any; whether none waits any more."""
+        key = self.terminal.next_mac_key
+        if key is None:
+            return True
+        self._link.use(key)
+        try:
+            self._say(NetworkCode.ECHO)
+        except LinkError:
+            self._link.use(self.terminal.mac_key)
+            return False
+        self.store.write(KeyTaken(key.generation))
+        return True
 
     def _number(self) -> int:
         counted = self.terminal.counted(self._now_ms())
         self.store.write(counted)
         return counted.stan
+
+
+def _check_open(entry: Entry, state: TerminalState) -> None:
+    """Raise `TerminalError` unless this reservation waits to be completed."""
+    request, answer = entry.request, entry.answer
+    number = quoted(request.key)
+    if request.kind is not Kind.RESERVE:
+        raise TerminalError(
+            f"Операция {number} — не отложенный товар", f"{number} is no reservation"
+        )
+    if any(one.request.kind is Kind.COMPLETION for one in state.children(request.key)):
+        raise TerminalError(f"Резерв {number} уже выдан", f"{number} was completed already")
+    if state.children(request.key):
+        raise TerminalError(f"Резерв {number} отменён", f"{number} was reversed")
+    if entry.state is not EntryState.DECIDED and not request.advice:
+        raise TerminalError(
+            f"По резерву {number} ещё нет решения: повторите запрос (spk terminal pending)",
+            f"{number} is not decided yet: ask again (spk terminal pending)",
+        )
+    if answer is not None and answer.outcome.decided and not given(answer.outcome):
+        raise TerminalError(
+            f"В резерве {number} отказано: выдавать нечего", f"{number} was declined"
+        )
+
+
+def _unreturned(entry: Entry, state: TerminalState) -> tuple[Line, ...]:
+    """Return what was sold and not brought back. Raises `TerminalError` for what is no sale."""
+    request, answer = entry.request, entry.answer
+    number = quoted(request.key)
+    if request.kind not in (Kind.SALE, Kind.COMPLETION):
+        raise TerminalError(f"Операция {number} — не продажа", f"{number} is no sale")
+    if answer is None or not given(answer.outcome):
+        raise TerminalError(
+            f"По операции {number} товар не отпускался или решения ещё нет",
+            f"nothing was given under {number}, or it is not decided yet",
+        )
+    children = state.children(request.key)
+    if any(one.request.kind is Kind.REVERSAL for one in children):
+        raise TerminalError(f"Операция {number} отменена", f"{number} was reversed")
+    standing = [one for one in children if not state.children(one.request.key)]
+    return less(request.lines, [one.request.lines for one in standing])
 
 
 def _no_pin() -> str:

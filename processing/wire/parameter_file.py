@@ -63,7 +63,8 @@ class ServiceParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     `evidence`: 1 tap, 2 PIN (`transaction.Evidence`). `consumes`: what a line takes from an
     allowance: 1 its quantity, 2 the kopecks covered, 3 one per line. `shortage`: 1 refuse the
-    whole, 2 cover what is left.
+    whole, 2 cover what is left. `reserve_minutes`: how long a reservation stands; 0 when the
+    service takes none.
     """
 
     service: str
@@ -73,6 +74,7 @@ class ServiceParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     evidence: int
     consumes: int
     shortage: int
+    reserve_minutes: int = 0
 
 
 class ItemParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,12 +22,12 @@ VECTORS = [
     (
         kdf.EXCHANGE_LABEL,
         kdf.terminal_context("00000001", 1),
-        "b523b811ced745bcdb6d96369c908964fcedc38c2184bf032e13730e5826c52d",
+        "65ed17509f26b471839c1e3c5fa4005fb7a51605644748ea8b066fc220209cd1",
     ),
     (
         kdf.EXCHANGE_LABEL,
         kdf.terminal_context("APTEKA42", 2),
-        "b58b626c407453eca23e7e85975632fdac814ea916800241ac0d3a10c3c2518e",
+        "0fc8bd454a13a3e4e4dc972f859cd4fff91ef7701ac6ef3661ae0679d60e900e",
     ),
     (
         kdf.CARD_ADMIN_LABEL,
