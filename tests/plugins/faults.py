@@ -28,6 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--fault-minutes", type=float, default=0.0, help="how long faults go on at least"
     )
+    group.addoption(
+        "--protocol-examples", type=int, default=40, help="how many histories the protocol lives"
+    )
     group.addoption("--fault-seed", type=int, default=None, help="the seed of an earlier run")
 
 
