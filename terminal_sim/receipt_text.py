@@ -70,6 +70,9 @@ def receipt_text(
         rows += _outcome(answer, result.request, parameters, language)
         rows += _remaining(result.request, answer.rights, parameters, language)
     else:
+        if answer.outcome is Outcome.RECORDED_IN_CONFLICT and _has_amounts(answer):
+            # What was given is paid for, by whom it then may be.
+            rows += [*_sold(result.request, answer, parameters, language), _RULE]
         rows += _outcome(answer, result.request, parameters, language)
     if result.decided and answer is not None:
         rows += _proof(result, answer, language)
@@ -104,6 +107,10 @@ def _head(
     return rows
 
 
+def _has_amounts(answer: Answer) -> bool:
+    return answer.decision is not None and bool(answer.decision.lines)
+
+
 _TITLES: Final = {
     Kind.REVERSAL: Phrase.RECEIPT_REVERSAL,
     Kind.RESERVE: Phrase.RECEIPT_RESERVE,
@@ -113,7 +120,7 @@ _TITLES: Final = {
 _PARENTS: Final = {Kind.COMPLETION: Phrase.RESERVATION, Kind.RETURN: Phrase.SOLD_AS}
 _SALE_SUMS: Final = (Phrase.TOTAL, Phrase.TOTAL_COVERED, Phrase.TOTAL_TO_PAY)
 _SUMS: Final = {
-    Kind.RESERVE: (Phrase.TOTAL, Phrase.TOTAL_COVERED, Phrase.HELD),
+    Kind.RESERVE: (Phrase.TOTAL, Phrase.HELD_COVERED, Phrase.HELD),
     Kind.RETURN: (Phrase.HANDED_BACK, Phrase.RETURNED_COVERED, Phrase.TO_RETURN),
 }
 """How gross, covered and paid are called at the foot of a receipt."""

@@ -201,7 +201,7 @@ def show_reservations(
         return 0
     table = Table(title=Phrase.RESERVATIONS_TITLE.say(language), title_justify="left")
     table.add_column(Phrase.NUMBER.say(language), no_wrap=True)
-    table.add_column(Phrase.WHAT.say(language))
+    table.add_column(Phrase.GOODS.say(language))
     for phrase in (Phrase.GROSS, Phrase.VALID_TO):
         table.add_column(phrase.say(language), justify="right", no_wrap=True)
     for entry in reserved:

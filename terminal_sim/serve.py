@@ -144,17 +144,29 @@ def _serve_card(console: Console, desk: Desk, till: Till, card: PresentedCard) -
         reserved = show_reservations(console, till, now_ms(), desk.lang, card_id=card_id)
         if not asked.rights and not reserved:
             return
-        console.print(Phrase.RING_UP.say(desk.lang), markup=False, highlight=False)
-        console.print(Phrase.OR_ELSE.say(desk.lang), style="dim", markup=False, highlight=False)
-        words = input("> ").split()
-        if not words:
+        if not _do_something(console, desk, till, card, asked.rights):
             return
+
+
+def _do_something(
+    console: Console, desk: Desk, till: Till, card: PresentedCard, rights: tuple[Right, ...]
+) -> bool:
+    """Do what the cashier enters; whether it was anything. A mistake is told and may be mended.
+
+    The tables above stay as they are meanwhile.
+    """
+    console.print(Phrase.RING_UP.say(desk.lang), markup=False, highlight=False)
+    console.print(Phrase.OR_ELSE.say(desk.lang), style="dim", markup=False, highlight=False)
+    while words := input("> ").split():
         try:
-            _do(console, desk, till, card, words, asked.rights)
+            _do(console, desk, till, card, words, rights)
         except LinkError:
             raise
         except TerminalError as error:
             console.print(error.text(desk.lang), style="bold red", markup=False)
+        else:
+            return True
+    return False
 
 
 def _do(

@@ -34,7 +34,7 @@ class Phrase(Enum):
 
     RECEIPT = ("СОЦИАЛЬНАЯ КВИТАНЦИЯ", "SOCIAL RECEIPT")
     RECEIPT_REVERSAL = ("ОТМЕНА ОПЕРАЦИИ", "REVERSAL")
-    RECEIPT_RESERVE = ("ТОВАР ОТЛОЖЕН", "RESERVATION")
+    RECEIPT_RESERVE = ("РЕЗЕРВ ТОВАРА", "RESERVATION")
     RECEIPT_COMPLETION = ("ВЫДАЧА ОТЛОЖЕННОГО", "COMPLETION")
     RECEIPT_RETURN = ("ВОЗВРАТ ТОВАРА", "RETURN OF GOODS")
     DECLINED = ("ОТКАЗ", "DECLINED")
@@ -47,6 +47,7 @@ class Phrase(Enum):
     ORIGINAL = ("Отменяется", "Reverses")
     RESERVATION = ("Отложено", "Reservation")
     SOLD_AS = ("Продажа", "Sold as")
+    HELD_COVERED = ("Будет по льготе", "To be covered")
     HELD = ("ПРИ ВЫДАЧЕ", "WHEN GIVEN")
     HOLD_FREED = ("Товар больше не отложен", "Nothing is held any more")
     HANDED_BACK = ("Сдано на", "Brought back")
@@ -101,6 +102,7 @@ class Phrase(Enum):
     GRANTED = ("Назначено", "Granted")
     PERCENT = ("Льгота", "Covered")
     VALID_TO = ("До", "Until")
+    GOODS = ("Товар", "Goods")
     RESERVATIONS_TITLE = ("Отложено и не выдано", "Reserved and not given yet")
     NO_RESERVATIONS = ("Отложенного нет", "Nothing is reserved")
     OVER = ("срок вышел", "time is over")
@@ -228,6 +230,8 @@ def fact_lines(
             shown = _date_of(value)
         elif name == "reason" and value.isdecimal():
             shown = _reason(int(value), language)
+        elif name == "reserve" and value == "no":
+            shown = _one_of(("услуга не откладывается", "the service takes none"), language)
         elif name == "original":
             shown = _one_of(_ORIGINAL_STATES.get(value, (value, value)), language)
         lines.append(f"{_one_of(FACT_NAMES.get(name, (name, name)), language)}: {shown}")

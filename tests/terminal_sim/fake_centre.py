@@ -9,6 +9,7 @@ from enum import Enum, auto
 from types import TracebackType
 
 import msgspec
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from processing.wire.iso8583.answers import encode_answer, undecided_answer
 from processing.wire.iso8583.errors import FramingError
@@ -17,6 +18,8 @@ from processing.wire.iso8583.mac import Mac
 from processing.wire.iso8583.messages import (
     Network,
     NetworkAnswer,
+    NetworkCode,
+    OfferedKey,
     ParsedMessage,
     Settlement,
     TerminalTotals,
@@ -48,6 +51,8 @@ class Does(Enum):
     TRY_LATER = auto()
     MALFORMED = auto()
     KEY_REUSED = auto()
+    LOSE_ANSWER = auto()
+    CONFLICT = auto()
 
 
 class FakeCentre:
@@ -62,7 +67,9 @@ class FakeCentre:
         self.centre_totals: TerminalTotals | None = None
         self._profile = profile
         self._framing = Framing()
-        self._mac = Mac(world.MAC_KEY)
+        self.keys = {1: world.MAC_KEY}
+        self.handed_out: int | None = None
+        self.offers_keys = True
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -122,6 +129,10 @@ class FakeCentre:
             return True
         if does is Does.HANG_UP:
             return False
+        if does is Does.LOSE_ANSWER:
+            # What the message did at the centre stays done.
+            self._bytes(message, Does.APPROVE)
+            return False
         if does is Does.SEND_GARBAGE:
             connection.sendall(b"\xff" * 64)
             return True
@@ -137,16 +148,24 @@ class FakeCentre:
         return True
 
     def _bytes(self, message: ParsedMessage, does: Does) -> bytes:
-        mac = Mac(bytes(16)) if does is Does.MAC_WRONGLY else self._mac
+        known = self._key_of(message)
+        if known is None:
+            return undecided_answer(Outcome.TERMINAL_UNKNOWN, message, None)
+        mac = Mac(bytes(16)) if does is Does.MAC_WRONGLY else Mac(known)
         undecided = {Does.TRY_LATER: Outcome.TRY_LATER, Does.MALFORMED: Outcome.MALFORMED}
         if does in undecided:
             return undecided_answer(undecided[does], message, mac)
         match message.message:
-            case Network():
-                outcome = Outcome.APPROVED
-                return encode_answer(
-                    NetworkAnswer(outcome=outcome, centre_time_ms=world.NOW_MS), message, mac
+            case Network(code=code):
+                said = NetworkAnswer(
+                    outcome=Outcome.TERMINAL_BLOCKED if does is Does.DECLINE else Outcome.APPROVED,
+                    centre_time_ms=world.NOW_MS,
+                    posting_date=world.TODAY,
+                    key=self._offered()
+                    if code is NetworkCode.KEY_CHANGE and self.offers_keys
+                    else None,
                 )
+                return encode_answer(said, message, mac)
             case Totals(totals=mine):
                 theirs = self.centre_totals or mine
                 same = Settlement.IN_BALANCE if theirs == mine else Settlement.OUT_OF_BALANCE
@@ -159,6 +178,22 @@ class FakeCentre:
                     decoded = msgspec.structs.replace(message.decoded, fields=fields)
                     message = msgspec.structs.replace(message, decoded=decoded)
                 return encode_answer(answer, message, mac)
+
+    def _key_of(self, message: ParsedMessage) -> bytes | None:
+        """Return the key of a message; the first under the one handed out ends the other."""
+        key = self.keys.get(message.key_id)
+        assert key is None or message.authentic(Mac(key))
+        if key is not None and message.key_id == self.handed_out:
+            self.keys = {message.key_id: key}
+            self.handed_out = None
+        return key
+
+    def _offered(self) -> OfferedKey:
+        if self.handed_out is None:
+            self.handed_out = max(self.keys) + 1
+            self.keys[self.handed_out] = bytes([self.handed_out]) * 16
+        wrapped = aes_key_wrap(world.EXCHANGE_KEY, self.keys[self.handed_out])
+        return OfferedKey(generation=self.handed_out, wrapped=wrapped)
 
     def _taken_back(self, reversal: Request, whole: Answer) -> Answer:
         """An approved reversal repeats the amounts of the original that had come before it."""
@@ -177,7 +212,10 @@ class FakeCentre:
             return world.answer(request, Outcome.ALLOWANCE_EXHAUSTED, facts=facts)
         if does is Does.KEY_REUSED:
             return world.answer(request, Outcome.KEY_REUSED)
-        whole = world.answer(request, rights=self.rights[:1])
+        if does is Does.CONFLICT:
+            return world.answer(request, Outcome.RECORDED_IN_CONFLICT, facts={"reason": "501"})
+        expires = world.EXPIRES if request.kind is Kind.RESERVE else {}
+        whole = world.answer(request, rights=self.rights[:1], facts=expires)
         assert whole.decision is not None
         if request.kind is Kind.REVERSAL:
             return self._taken_back(request, whole)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from processing.wire.iso8583.messages import Network, NetworkCode
 from processing.wire.receipt_file import ReceiptFile
-from processing.wire.transaction import Evidence
+from processing.wire.transaction import Evidence, Kind
 from terminal_sim import commands, desk, serve
 from tests.terminal_sim import world
 from tests.terminal_sim.fake_centre import Does, FakeCentre
@@ -195,13 +196,122 @@ def test_echo_tells_the_clocks(run: Run, capsys: pytest.CaptureFixture[str]) -> 
     assert "05.03.2026 12:30:00" in " ".join(capsys.readouterr().out.split())
 
 
+def receipt_names(folder: Path) -> list[str]:
+    """The numbers on the receipts of the terminal in this folder, in order."""
+    return sorted(one.stem for one in (folder / "AP000001.state" / "receipts").glob("*.txt"))
+
+
+def test_reserved_listed_given_and_brought_back(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with family() as centre:
+        assert run(centre, "reserve", "MEDICINE", "ENALAPRIL-10-20=2@145.50") == 0
+        assert "Отложено до: 08.03.2026 12:30" in capsys.readouterr().out
+        (reserved,) = receipt_names(tmp_path)
+        assert run(centre, "reservations") == 0
+        shown = capsys.readouterr().out
+        assert reserved in shown
+        assert "08.03.2026 12:30" in shown
+        assert run(centre, "complete", reserved, "ENALAPRIL-10-20=1") == 0
+        assert "ВЫДАЧА ОТЛОЖЕННОГО" in capsys.readouterr().out
+        assert run(centre, "reservations") == 0
+        assert "Отложенного нет" in capsys.readouterr().out
+        given = receipt_names(tmp_path)[-1]
+        assert run(centre, "return", given) == 0
+        assert "ВОЗВРАТ ТОВАРА" in capsys.readouterr().out
+        assert run(centre, "totals") == 0
+        assert "Итоги сошлись" in capsys.readouterr().out
+    kinds = [one.kind for one in centre.requests if one.kind is not Kind.INQUIRY]
+    assert kinds == [Kind.RESERVE, Kind.COMPLETION, Kind.RETURN]
+
+
+def test_where_nothing_is_put_aside_the_centre_is_not_asked(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with family() as centre:
+        assert run(centre, "reserve", "UTILITY", "WATER.COLD=1@48.20") == 2
+    assert "Откладываются: MEDICINE" in capsys.readouterr().err
+    assert centre.requests == []
+
+
+def test_given_while_the_centre_is_away(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with family(*(Does.APPROVE,) * 2, *(Does.HANG_UP,) * 3) as centre:
+        assert run(centre, "reserve", "MEDICINE", "ENALAPRIL-10-20=1@145.50") == 0
+        capsys.readouterr()
+        assert run(centre, "complete", *receipt_names(tmp_path)) == 2
+        assert "Товар можно отдать" in " ".join(capsys.readouterr().out.split())
+        assert run(centre, "pending") == 0
+        assert "ОДОБРЕНО" in capsys.readouterr().out
+
+
+def test_the_key_and_the_shift(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    with family() as centre:
+        for words in (("sign-on",), ("change-key",), ("totals", "--close"), ("sign-off",)):
+            assert run(centre, *words) == 0
+            said.append(capsys.readouterr().out)
+    told = ("начал работу", "поколение 2", "проводит операции днём 05.03.2026", "закончил работу")
+    for sentence, shown in zip(told, said, strict=True):
+        assert sentence in shown
+    codes = [one.message.code for one in centre.received if isinstance(one.message, Network)]
+    assert codes == [
+        NetworkCode.SIGN_ON,
+        NetworkCode.KEY_CHANGE,
+        NetworkCode.ECHO,
+        NetworkCode.CUT_OVER,
+        NetworkCode.SIGN_OFF,
+    ]
+
+
+def test_a_blocked_terminal_is_told_when_it_signs_on(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with family(Does.DECLINE) as centre:
+        assert run(centre, "sign-on") == 1
+    assert "Терминал заблокирован" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "verb"),
+    [
+        ("отложить", serve.Verb.RESERVE),
+        ("отл", serve.Verb.RESERVE),
+        ("Выдать", serve.Verb.COMPLETE),
+        ("вы", serve.Verb.COMPLETE),
+        ("вер", serve.Verb.RETURN),
+        ("отм", serve.Verb.REVERSE),
+        ("reserve", serve.Verb.RESERVE),
+        ("ret", serve.Verb.RETURN),
+        ("cancel", serve.Verb.REVERSE),
+        ("от", None),
+        ("re", None),
+        ("в", None),
+        ("ENALAPRIL-10-20=1", None),
+    ],
+)
+def test_a_beginning_will_do(word: str, verb: serve.Verb | None) -> None:
+    assert serve.verb_in(word) is verb
+
+
 def test_a_shift_at_the_till(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    first = "отложить ENALAPRIL-10-20=1@145.50"
     typed = iter(
         [
-            *("", "ENALAPRIL-10-20=2@145.50", "MEDICINE"),
-            *("ASPIRIN=1", "MEDICINE", ""),
+            "",
+            "ENALAPRIL-10-20=2@145.50",
+            "ASPIRIN=1",
+            first,
+            "выдать",
+            "выдать 495009",
+            "выдать 495005 ENALAPRIL-10-20=2",
+            "выдать 495005",
+            "вернуть 495007 ENALAPRIL-10-20=1",
+            "отменить 495003",
+            "",
         ]
     )
 
@@ -212,11 +322,27 @@ def test_a_shift_at_the_till(
             raise EOFError from None
 
     monkeypatch.setattr(serve, "input", read, raising=False)
+    monkeypatch.setattr(serve, "now_ms", lambda: world.NOW_MS)
     with family() as centre:
         assert run(centre, "serve") == 0
     shown = capsys.readouterr().out
-    for words in ("ПРИЛОЖИТЕ КАРТУ", "ОДОБРЕНО", "нет на терминале", "Заберите", "Смена"):
+    for words in (
+        "ПРИЛОЖИТЕ КАРТУ",
+        "ОДОБРЕНО",
+        "нет на терминале",
+        "Отложено и не выдано",
+        "Назовите номер",
+        "495009 на этом терминале не найдена",
+        "осталось 1",
+        "ВЫДАЧА ОТЛОЖЕННОГО",
+        "ВОЗВРАТ ТОВАРА",
+        "ОТМЕНА",
+        "Заберите",
+        "Смена",
+    ):
         assert words in shown
+    codes = [one.message.code for one in centre.received if isinstance(one.message, Network)]
+    assert codes == [NetworkCode.SIGN_ON, NetworkCode.SIGN_OFF]
 
 
 def test_a_missing_parameter_file_is_told(

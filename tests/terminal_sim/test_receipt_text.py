@@ -41,6 +41,16 @@ def result_of(
     return Result(request=request, answer=answer, judgement=Judgement(verdict))
 
 
+def with_lines(result: Result, amounts_of: Request, covered: int = 50) -> Result:
+    """A decision with the amounts of a request, of which so many per cent are covered."""
+    assert result.answer is not None
+    assert result.answer.decision is not None
+    lines = world.decision(amounts_of, Outcome.APPROVED, covered=covered).lines
+    decision = msgspec.structs.replace(result.answer.decision, lines=lines)
+    answer = msgspec.structs.replace(result.answer, decision=decision)
+    return msgspec.structs.replace(result, answer=answer)
+
+
 def cases() -> dict[str, Result]:
     terminal = world.terminal()
     sale = world.sale(terminal, *TWO_LINES)
@@ -50,15 +60,31 @@ def cases() -> dict[str, Result]:
     lost = LinkError("Центр не ответил за 8000 мс", "the centre did not answer within 8000 ms")
     forged = Judgement(Verdict.NOT_BELIEVED, Doubt.SIGNATURE_WRONG, whole_proof=False)
     visit = world.sale(terminal, Line("B01.047.001", 1, 642, 0, 0))
-    taken_back = result_of(terminal, reversal, Outcome.APPROVED)
-    returned = world.decision(sale, Outcome.APPROVED, covered=50).lines
-    assert taken_back.answer is not None
-    assert taken_back.answer.decision is not None
-    decision = msgspec.structs.replace(taken_back.answer.decision, lines=returned)
-    answer = msgspec.structs.replace(taken_back.answer, decision=decision)
+    reserve = world.reserve(terminal, *TWO_LINES)
+    given = (msgspec.structs.replace(TWO_LINES[0], quantity=1, gross_kopecks=14_550),)
+    completion = terminal.completion(reserve, given, world.NOW_MS)
+    none, pack = msgspec.structs.replace(TWO_LINES[0], quantity=0, gross_kopecks=0), TWO_LINES[1]
+    returned_goods = world.goods_return(terminal, sale, none, pack)
+    freed = terminal.reversal(reserve, world.NOW_MS)
+    resold = terminal.reversal(returned_goods, world.NOW_MS)
+    late = {"reason": "501", "original": "expired"}
     return {
+        "reserve": result_of(terminal, reserve, Outcome.APPROVED, world.EXPIRES),
+        "no-reserve": result_of(
+            terminal, reserve, Outcome.REGULATION_OUTDATED, {"version": "1", "reserve": "no"}
+        ),
+        "completion": result_of(terminal, completion, Outcome.APPROVED),
+        "completion-kept": Result(request=completion, fault=lost, offline=True),
+        "completion-late": with_lines(
+            result_of(terminal, completion, Outcome.RECORDED_IN_CONFLICT, late), completion, 0
+        ),
+        "return": result_of(terminal, returned_goods, Outcome.APPROVED),
+        "reserve-freed": with_lines(result_of(terminal, freed, Outcome.APPROVED), reserve),
+        "return-reversed": with_lines(
+            result_of(terminal, resold, Outcome.APPROVED, {"original": "return"}), returned_goods
+        ),
         "visit": result_of(terminal, visit, Outcome.APPROVED),
-        "taken-back": msgspec.structs.replace(taken_back, answer=answer),
+        "taken-back": with_lines(result_of(terminal, reversal, Outcome.APPROVED), sale),
         "approved": result_of(terminal, sale, Outcome.APPROVED),
         "partly": result_of(
             terminal, water, Outcome.APPROVED_PARTLY, {"item": "WATER.COLD", "remaining": "10000"}

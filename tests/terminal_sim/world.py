@@ -54,6 +54,9 @@ CA_KEY = ec.derive_private_key(1001, ec.SECP256R1())
 RECEIPT_KEY = ec.derive_private_key(1002, ec.SECP256R1())
 OTHER_KEY = ec.derive_private_key(1003, ec.SECP256R1())
 MAC_KEY = bytes(range(16))
+EXCHANGE_KEY = bytes(range(100, 132))
+EXPIRES = {"expires": "2026-03-08T07:30:00Z"}
+"""What an approved reserve is told: three days after `NOW_MS`."""
 
 VALID_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 VALID_TO = datetime(2031, 1, 1, tzinfo=UTC)
@@ -82,6 +85,7 @@ SERVICES = (
         evidence=1,
         consumes=1,
         shortage=1,
+        reserve_minutes=3 * 24 * 60,
     ),
     ServiceParameters(
         service="OMS.VISIT",
@@ -165,6 +169,7 @@ def parameters(port: int = 1, **changes: object) -> ParameterFile:
         centre_port=port,
         key_generation=1,
         mac_key=MAC_KEY,
+        exchange_key=EXCHANGE_KEY,
         receipt_public_key=point_of(RECEIPT_KEY),
         issuing_ca=ca_certificate().public_bytes(Encoding.DER),
         services=SERVICES,
@@ -190,6 +195,27 @@ def sale(of: Terminal, *lines: Line, signed_at_ms: int = NOW_MS, offline: bool =
     unsigned = of.sale(
         CARD, MOTHER, "MEDICINE", 1, lines or (TWO_PACKS,), signed_at_ms, offline=offline
     )
+    return msgspec.structs.replace(unsigned, signature=b"\x05" * 64)
+
+
+def reserve(of: Terminal, *lines: Line, offline: bool = False) -> Request:
+    """A reservation with a signature's shape."""
+    unsigned = of.sale(
+        CARD,
+        MOTHER,
+        "MEDICINE",
+        1,
+        lines or (TWO_PACKS,),
+        NOW_MS,
+        offline=offline,
+        kind=Kind.RESERVE,
+    )
+    return msgspec.structs.replace(unsigned, signature=b"\x05" * 64)
+
+
+def goods_return(of: Terminal, sold: Request, *lines: Line) -> Request:
+    """A return with a signature's shape."""
+    unsigned = of.goods_return(CARD, sold, lines or sold.lines, NOW_MS)
     return msgspec.structs.replace(unsigned, signature=b"\x05" * 64)
 
 
