@@ -280,6 +280,11 @@ def _translated(connection: PoolConnectionProxy[asyncpg.Record]) -> Iterator[Non
         raise MigrationError(
             f"the database is not at the schema of this release ({error}): run `spk db migrate`"
         ) from error
+    except asyncpg.InsufficientResourcesError as error:
+        # No fault of what was asked: whatever comes next would fail in the same way.
+        raise DatabaseUnavailableError(
+            f"the database server is short of disk or memory: {error}"
+        ) from error
     except TimeoutError as error:
         _throw_away(connection)
         raise DatabaseTimeoutError(

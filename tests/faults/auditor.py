@@ -37,6 +37,7 @@ CHANGED: Final = "an acknowledged decision stands otherwise in the journal"
 UNHEARD: Final = "an event of which no terminal was told"
 TWICE: Final = "one content decided twice"
 KEY_TWICE: Final = "one key has two events"
+COUNTER: Final = "a counter differs from the debits in the journal"
 UNITS: Final = "a counter differs from what the terminals were told"
 RECEIPT: Final = "a receipt is missing or proves nothing"
 

@@ -75,9 +75,9 @@ class Ledger:
             self.told[place] = Told(request, answer)
             self._grown.notify_all()
 
-    async def wait_for(self, count: int) -> None:
-        """Return when `count` requests are decided."""
-        async with asyncio.timeout(PATIENCE_SECONDS), self._grown:
+    async def wait_for(self, count: int, seconds: float) -> None:
+        """Return when `count` requests are decided; raises TimeoutError."""
+        async with asyncio.timeout(seconds), self._grown:
             await self._grown.wait_for(lambda: len(self.told) >= count)
 
 
@@ -319,8 +319,8 @@ class Terminal:
 class Load:
     """All terminals, and the ledger of what they were told.
 
-    Each of `shops` has `outstanding` requests under way and pauses up to `pause_seconds` between
-    two; it asks for a decision for `patience_seconds`.
+    The first `working` of `shops`, by default all, have `outstanding` requests each under way, and
+    pause up to `pause_seconds` between two; a decision is asked for for `patience_seconds`.
     """
 
     def __init__(
@@ -330,6 +330,7 @@ class Load:
         seed: int,
         *,
         shops: Sequence[str] = SHOPS,
+        working: int | None = None,
         citizens: int = 8,
         outstanding: int = 4,
         pause_seconds: float = 0.05,
@@ -341,6 +342,7 @@ class Load:
         self.pause_seconds = pause_seconds
         self.patience_seconds = patience_seconds
         self._outstanding = outstanding
+        self._working = working
         self.terminals = [Terminal(shop, self, random.Random(f"{seed} {shop}")) for shop in shops]
 
     @asynccontextmanager
@@ -348,7 +350,7 @@ class Load:
         """Work during the block; at its end every terminal finishes what it began."""
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            for terminal in self.terminals:
+            for terminal in self.terminals[: self._working]:
                 for _ in range(self._outstanding):
                     group.create_task(terminal.work(stop))
             yield
@@ -356,8 +358,8 @@ class Load:
         await self.hang_up()
 
     async def more(self, count: int) -> None:
-        """Return when `count` more requests are decided."""
-        await self.ledger.wait_for(len(self.ledger.told) + count)
+        """Return when `count` more requests are decided; raises TimeoutError."""
+        await self.ledger.wait_for(len(self.ledger.told) + count, self.patience_seconds)
 
     async def ask_all_again(self) -> None:
         """Ask for every decision once more; the ledger compares."""

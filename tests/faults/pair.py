@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from hsm_stub.key_material import KeyMaterial
 from processing.wire.iso8583.mac import Mac
 from tests.faults.auditor import Finding, audit_run, receipt_public_key_of
-from tests.faults.counters import Counters
+from tests.faults.counters import Counted, Counters
 from tests.faults.load import Load
 from tests.plugins.line import Line, open_line
 from tests.plugins.live_centre import LiveCentre, Port
@@ -27,6 +29,7 @@ class Pair:
         self.receipt_public_key = receipt_public_key_of(material)
         self._turns = itertools.cycle(self.centres)
         self._macs: dict[str, Mac] = {}
+        self._later: set[asyncio.Task[None]] = set()
 
     async def connect(self, terminal_id: str) -> Line:
         """Connect in the name of a terminal, to each centre in turn."""
@@ -35,9 +38,25 @@ class Pair:
             self._macs[terminal_id] = await centre.mac(terminal_id)
         return await open_line(centre.number, self._macs[terminal_id])
 
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the test; it is waited for before the audit."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def end_sessions(self) -> None:
+        """End every session of the database, in the middle of whatever it does."""
+        async with self.database.connect() as connection:
+            ended = await connection.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        self.counters.add(Counted.SESSIONS_KILLED, len(ended))
+
     async def findings(self, load: Load) -> list[Finding]:
         """Ask for everything again, then audit."""
         await load.ask_all_again()
+        await asyncio.gather(*self._later)
         async with self.database.connect() as connection:
             return await audit_run(connection, load.ledger, self.receipt_public_key)
 

@@ -114,6 +114,17 @@ async def test_a_lock_wait_ends(empty_database: Database) -> None:
                 await waiter.execute("SELECT pg_advisory_xact_lock(1)")
 
 
+async def test_a_server_short_of_disk_is_away(empty_database: Database) -> None:
+    async with opened(empty_database) as pool:
+        with pytest.raises(DatabaseUnavailableError, match=r"short of disk or memory.*device"):
+            async with pool.connection() as connection:
+                await connection.execute(
+                    "DO $$ BEGIN RAISE 'No space left on device' USING ERRCODE = '53100'; END $$"
+                )
+        async with pool.connection() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+
+
 @pytest.mark.parametrize("in_transaction", [False, True])
 async def test_after_the_clients_time_out_the_connection_is_thrown_away(
     empty_database: Database, in_transaction: bool
