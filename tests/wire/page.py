@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from processing.wire import digest
 from processing.wire.iso8583 import de55, tlv48
 from processing.wire.iso8583.answers import encode_answer
@@ -29,6 +31,19 @@ ECHO_FRAME: Final = encode_request(NETWORK, ENVELOPE, Profile.BINARY, MAC)
 ANSWER_FRAME: Final = encode_answer(
     answer_of(SALE, 4), parse_message(SALE_FRAME, Profile.BINARY), MAC
 )
+RESERVE: Final = request_of(Kind.RESERVE)
+RESERVE_FRAME: Final = encode_request(RESERVE, ENVELOPE, Profile.BINARY, MAC)
+RESERVE_ANSWER_FRAME: Final = encode_answer(
+    answer_of(RESERVE, facts={"expires": "2026-03-05T09:00:01Z"}),
+    parse_message(RESERVE_FRAME, Profile.BINARY),
+    MAC,
+)
+COMPLETION: Final = msgspec.structs.replace(
+    request_of(Kind.COMPLETION),
+    parent=RESERVE.key,
+    lines=(msgspec.structs.replace(RESERVE.lines[0], quantity=1, gross_kopecks=6_275),),
+)
+COMPLETION_FRAME: Final = encode_request(COMPLETION, ENVELOPE, Profile.BINARY, MAC)
 
 
 def _fenced(text: str) -> str:
@@ -130,6 +145,9 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
         + _fenced(annotated(ANSWER_FRAME, Profile.BINARY))
     ),
     "sale-hex": lambda: _fenced(hex_dump(Framing().wrap(SALE_HEX_FRAME))),
+    "reserve": lambda: _fenced(annotated(RESERVE_FRAME, Profile.BINARY)),
+    "reserve-answer": lambda: _fenced(annotated(RESERVE_ANSWER_FRAME, Profile.BINARY)),
+    "completion": lambda: _fenced(annotated(COMPLETION_FRAME, Profile.BINARY)),
     "echo": lambda: _fenced(annotated(ECHO_FRAME, Profile.BINARY)),
 }
 
