@@ -4,8 +4,8 @@ Format 1. `event` is ordered by place in the journal, so that a block's decision
 and its Merkle root can be computed while reading; `line` by key; `block` by number. `block` holds
 every block that has a decision of the month, and stays in the database too.
 
-`journal.reversal` is not archived: its rows are claims that keep two reversals apart, what they
-say stands in the reversals' own events.
+`journal.child` is not archived: its rows number what happened to a transaction, so that two at
+once cannot both be the first; what they say stands in the children's own events.
 """
 
 from __future__ import annotations

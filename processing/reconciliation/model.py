@@ -26,7 +26,7 @@ class DayOrder(msgspec.Struct, frozen=True):
 
 
 class Amounts(msgspec.Struct, frozen=True):
-    """Net sums in kopecks: what was given less what was taken back; gross = covered + paid."""
+    """Net sums in kopecks: what was given less what came back; gross = covered + paid."""
 
     gross_kopecks: int = 0
     covered_kopecks: int = 0
@@ -62,12 +62,16 @@ class LastSettlement(msgspec.Struct, frozen=True):
 
 
 class TerminalDay(msgspec.Struct, frozen=True, kw_only=True):
-    """One terminal's day. `provider_code` is "" for a terminal that is no longer registered."""
+    """One terminal's day: sales with completions, reversals, returns of goods, and their net sums.
+
+    `provider_code` is "" for a terminal that is no longer registered.
+    """
 
     provider_code: str
     terminal_id: str
     sale_count: int
     reversal_count: int
+    return_count: int
     amounts: Amounts
     balance: Balance
     settlement: LastSettlement | None = None

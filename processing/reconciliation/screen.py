@@ -103,7 +103,9 @@ def _table(report: DayReport, language: Language) -> Table:
     )
     for phrase in (Phrase.PROVIDER, Phrase.TERMINAL):
         table.add_column(phrase.say(language), no_wrap=True)
-    for phrase in (Phrase.SALES, Phrase.REVERSALS, Phrase.GROSS, Phrase.COVERED, Phrase.PAID):
+    for phrase in (Phrase.SALES, Phrase.REVERSALS, Phrase.RETURNS):
+        table.add_column(phrase.say(language), justify="right", no_wrap=True)
+    for phrase in (Phrase.GROSS, Phrase.COVERED, Phrase.PAID):
         table.add_column(phrase.say(language), justify="right", no_wrap=True)
     table.add_column(Phrase.BALANCE.say(language), no_wrap=True)
     all_word = Phrase.ALL.say(language)
@@ -127,6 +129,7 @@ def _numbers(terminals: Sequence[TerminalDay], language: Language) -> Iterable[s
     return (
         str(sum(one.sale_count for one in terminals)),
         str(sum(one.reversal_count for one in terminals)),
+        str(sum(one.return_count for one in terminals)),
         amount(amounts.gross_kopecks, language),
         amount(amounts.covered_kopecks, language),
         amount(amounts.paid_kopecks, language),

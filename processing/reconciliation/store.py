@@ -95,6 +95,7 @@ def _terminal_day(row: asyncpg.Record, basis: DayBasis) -> TerminalDay:
         terminal_id=row["terminal_id"],
         sale_count=row["sale_count"],
         reversal_count=row["reversal_count"],
+        return_count=row["return_count"],
         amounts=Amounts(row["gross_kopecks"], row["covered_kopecks"], row["paid_kopecks"]),
         balance=balance,
         settlement=settlement,
@@ -105,9 +106,7 @@ def _settlement(row: asyncpg.Record) -> LastSettlement | None:
     if row["settled_at"] is None:
         return None
     terminal, centre = (
-        TerminalTotals(
-            **{name: row.get(f"{side}_{name}", 0) for name in TerminalTotals.__struct_fields__}
-        )
+        TerminalTotals(**{name: row[f"{side}_{name}"] for name in TerminalTotals.__struct_fields__})
         for side in ("terminal", "centre")
     )
     return LastSettlement(row["settled_at"], terminal, centre)

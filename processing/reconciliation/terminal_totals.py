@@ -11,7 +11,7 @@ from processing.wire.outcome import Outcome
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SETTLE: Final = """
-    SELECT * FROM reconciliation.settle_terminal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    SELECT * FROM reconciliation.settle_terminal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 
 
@@ -40,6 +40,8 @@ class TerminalSettlement:
                 claimed.paid_kopecks,
                 claimed.reversed_count,
                 claimed.reversed_covered_kopecks,
+                claimed.returned_count,
+                claimed.returned_covered_kopecks,
             )
         counted = TerminalTotals(**dict(row or {}))
         balanced = counted == claimed

@@ -17,6 +17,7 @@ class Phrase(Enum):
     TERMINAL = ("Терминал", "Terminal")
     SALES = ("Операций", "Sales")
     REVERSALS = ("Отмен", "Reversals")
+    RETURNS = ("Возвратов", "Returns")
     GROSS = ("Стоимость", "Gross")
     COVERED = ("По льготе", "Covered")
     PAID = ("Оплачено", "Paid")
@@ -83,6 +84,8 @@ TOTALS: Final[dict[str, tuple[str, str]]] = {
     "paid_kopecks": ("оплачено гражданами", "paid by citizens"),
     "reversed_count": ("отменено операций", "reversed"),
     "reversed_covered_kopecks": ("отменено льгот", "reversed, covered"),
+    "returned_count": ("возвратов", "returns"),
+    "returned_covered_kopecks": ("возвращено льгот", "returned, covered"),
 }
 """The names of the numbers that a terminal sends (processing.wire.iso8583.messages)."""
 

@@ -70,6 +70,8 @@ CREATE TABLE regulations.service (
     valid_to date NOT NULL,
     -- days after valid_to on which a request signed under this version is still honoured
     grace_days smallint NOT NULL DEFAULT 3 CHECK (grace_days BETWEEN 0 AND 31),
+    -- how long a reservation stands, at most 31 days; NULL: the service takes none
+    reserve_minutes integer CHECK (reserve_minutes BETWEEN 1 AND 44640),
     PRIMARY KEY (service, version),
     CHECK (valid_from <= valid_to)
 );
@@ -228,6 +230,21 @@ CREATE TABLE rights.counter (
     CONSTRAINT never_overspent CHECK (used BETWEEN 0 AND granted)
 ) WITH (fillfactor = 60);
 
+-- The reservations that are open, with their end. What happened to a reservation is told by the
+-- journal alone (docs/kinds.md); a row here is what finds those that are due, and what their end
+-- locks. The key is that of the reserve, whose message class is always 1.
+CREATE TABLE rights.reservation (
+    bucket smallint NOT NULL,
+    business_date date NOT NULL,
+    terminal_id text NOT NULL,
+    stan integer NOT NULL,
+    assigned smallint NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (bucket, business_date, terminal_id, stan, assigned)
+);
+
+CREATE INDEX reservation_due ON rights.reservation (expires_at);
+
 -- Who may act for whom with which card. The card's state is copied here, so that one look-up in
 -- the holder's bucket tells both; cards.set_state keeps the copies equal in one transaction.
 CREATE TABLE rights.card_authority (
@@ -355,7 +372,7 @@ CREATE TABLE journal.event (
     business_date date NOT NULL,
     terminal_id text NOT NULL,
     stan integer NOT NULL,
-    -- 1 authorization, 2 financial, 4 reversal
+    -- 1 authorization, 2 financial, 4 reversal; 9 the centre's own: expiry
     message_class smallint NOT NULL,
     -- 0 the terminal's own key; above 0 assigned by the centre to an advice whose key was taken
     assigned smallint NOT NULL DEFAULT 0,
@@ -399,7 +416,9 @@ CREATE INDEX event_place ON journal.event (lane, block, ordinal);
 CREATE INDEX event_posting ON journal.event (posting_date, terminal_id);
 
 -- A part of a line: what one allowance covered of it. A line covered by two allowances has two
--- parts; what no allowance covers stands in a part without one. A reversal's parts are negative.
+-- parts; what no allowance covers stands in a part without one. The parts of what takes back
+-- (reversal, return, expiry) are negative. A completion has parts of its own and, numbered below
+-- zero, those that give back what the reservation held, without any price.
 CREATE TABLE journal.line (
     bucket smallint NOT NULL,
     business_date date NOT NULL,
@@ -432,16 +451,31 @@ CREATE TABLE journal.line (
     )
 ) PARTITION BY RANGE (business_date);
 
--- A transaction is taken back once: the reversal claims the original's key here. Two reversals
--- at once collide on it; the loser is retried and then finds the winner.
-CREATE TABLE journal.reversal (
+-- What happened to a transaction afterwards, numbered: completion, expiry and reversal of a
+-- reservation; returns of a sale or completion, their reversals, and its own. Whoever comes second
+-- meets the first here: it waits or is tried again, and then decides on what the first left.
+CREATE TABLE journal.child (
+    bucket smallint NOT NULL,
+    -- the transaction it happened to
     business_date date NOT NULL,
     terminal_id text NOT NULL,
     stan integer NOT NULL,
     message_class smallint NOT NULL,
-    reversal_business_date date NOT NULL,
-    reversal_stan integer NOT NULL,
-    PRIMARY KEY (business_date, terminal_id, stan, message_class)
+    assigned smallint NOT NULL,
+    child_no smallint NOT NULL,
+    -- of the child's event
+    kind smallint NOT NULL,
+    -- of a reversal: the number of the child it takes back, 0 for the transaction itself
+    undoes smallint,
+    child_business_date date NOT NULL,
+    child_terminal_id text NOT NULL,
+    child_stan integer NOT NULL,
+    child_message_class smallint NOT NULL,
+    child_assigned smallint NOT NULL,
+    PRIMARY KEY (business_date, terminal_id, stan, message_class, assigned, child_no),
+    CONSTRAINT child_key UNIQUE (
+        child_business_date, child_terminal_id, child_stan, child_message_class, child_assigned
+    )
 );
 
 CREATE TABLE journal.event_other PARTITION OF journal.event DEFAULT;
@@ -461,7 +495,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON journal.line
 FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON journal.block
 FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON journal.reversal
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON journal.child
 FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
 
 -- A partition has a trigger of its own against TRUNCATE (journal.ensure_partitions).
@@ -475,7 +509,7 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.line_other
 FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.block
 FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
-CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.reversal
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON journal.child
 FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
 
 -- What a terminal counted for a business day (0500), beside what the centre counted then.
@@ -490,12 +524,16 @@ CREATE TABLE reconciliation.terminal_totals (
     terminal_paid_kopecks bigint NOT NULL,
     terminal_reversed_count bigint NOT NULL,
     terminal_reversed_covered_kopecks bigint NOT NULL,
+    terminal_returned_count bigint NOT NULL,
+    terminal_returned_covered_kopecks bigint NOT NULL,
     centre_approved_count bigint NOT NULL,
     centre_gross_kopecks bigint NOT NULL,
     centre_covered_kopecks bigint NOT NULL,
     centre_paid_kopecks bigint NOT NULL,
     centre_reversed_count bigint NOT NULL,
     centre_reversed_covered_kopecks bigint NOT NULL,
+    centre_returned_count bigint NOT NULL,
+    centre_returned_covered_kopecks bigint NOT NULL,
     PRIMARY KEY (terminal_id, business_date, stan, received_at)
 );
 
@@ -611,7 +649,9 @@ TO spk_processing;
 GRANT SELECT ON ALL TABLES IN SCHEMA rights, regulations, terminals, journal TO spk_processing;
 GRANT SELECT ON cards.card TO spk_processing;
 GRANT INSERT, UPDATE (used, granted) ON rights.counter TO spk_processing;
-GRANT INSERT ON journal.block, journal.event, journal.line, journal.reversal TO spk_processing;
+-- Nothing updates a reservation, but who may not cannot lock it either.
+GRANT INSERT, DELETE, UPDATE (expires_at) ON rights.reservation TO spk_processing;
+GRANT INSERT ON journal.block, journal.event, journal.line, journal.child TO spk_processing;
 GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
 GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_processing;
 GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;

@@ -28,6 +28,8 @@ CREATE TABLE regulations.service (
     valid_to date NOT NULL,
     -- days after valid_to on which a request signed under this version is still honoured
     grace_days smallint NOT NULL DEFAULT 3 CHECK (grace_days BETWEEN 0 AND 31),
+    -- how long a reservation stands, at most 31 days; NULL: the service takes none
+    reserve_minutes integer CHECK (reserve_minutes BETWEEN 1 AND 44640),
     PRIMARY KEY (service, version),
     CHECK (valid_from <= valid_to)
 );

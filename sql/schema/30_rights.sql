@@ -52,6 +52,21 @@ CREATE TABLE rights.counter (
     CONSTRAINT never_overspent CHECK (used BETWEEN 0 AND granted)
 ) WITH (fillfactor = 60);
 
+-- The reservations that are open, with their end. What happened to a reservation is told by the
+-- journal alone (docs/kinds.md); a row here is what finds those that are due, and what their end
+-- locks. The key is that of the reserve, whose message class is always 1.
+CREATE TABLE rights.reservation (
+    bucket smallint NOT NULL,
+    business_date date NOT NULL,
+    terminal_id text NOT NULL,
+    stan integer NOT NULL,
+    assigned smallint NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (bucket, business_date, terminal_id, stan, assigned)
+);
+
+CREATE INDEX reservation_due ON rights.reservation (expires_at);
+
 -- Who may act for whom with which card. The card's state is copied here, so that one look-up in
 -- the holder's bucket tells both; cards.set_state keeps the copies equal in one transaction.
 CREATE TABLE rights.card_authority (

@@ -6,7 +6,9 @@ TO spk_processing;
 GRANT SELECT ON ALL TABLES IN SCHEMA rights, regulations, terminals, journal TO spk_processing;
 GRANT SELECT ON cards.card TO spk_processing;
 GRANT INSERT, UPDATE (used, granted) ON rights.counter TO spk_processing;
-GRANT INSERT ON journal.block, journal.event, journal.line, journal.reversal TO spk_processing;
+-- Nothing updates a reservation, but who may not cannot lock it either.
+GRANT INSERT, DELETE, UPDATE (expires_at) ON rights.reservation TO spk_processing;
+GRANT INSERT ON journal.block, journal.event, journal.line, journal.child TO spk_processing;
 GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
 GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_processing;
 GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;

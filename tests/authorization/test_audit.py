@@ -33,8 +33,8 @@ DAMAGE = [
     ("DELETE FROM journal.block WHERE block = 1", "a block differs"),
     ("UPDATE journal.block SET leaf_count = leaf_count + 1", "a block differs"),
     ("DELETE FROM journal.block WHERE block = 1", "a lane has a gap"),
-    ("DELETE FROM journal.reversal", "taken back twice, or without a claim"),
-    ("UPDATE journal.reversal SET reversal_stan = 77", "a claim names no reversal"),
+    ("DELETE FROM journal.child", "taken back twice, or without a claim"),
+    ("UPDATE journal.child SET child_stan = 77", "a claim names nobody"),
     ("UPDATE journal.line SET quantity = quantity - 1 WHERE stan = 3", "do not net to zero"),
     ("UPDATE journal.event SET facts = '{\"n\": 1}' WHERE stan = 1", "facts are not"),
 ]

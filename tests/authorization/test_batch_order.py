@@ -37,7 +37,7 @@ from tests.authorization.world import (
 _STATE = {
     "counter": "SELECT * FROM rights.counter ORDER BY 1, 2, 3",
     "line": "SELECT * FROM journal.line ORDER BY 2, 3, 4, 5, 6, 7, 8",
-    "reversal": "SELECT * FROM journal.reversal ORDER BY 1, 2, 3, 4",
+    "child": "SELECT * FROM journal.child ORDER BY 2, 3, 4, 5, 6, 7",
     "event": """
         SELECT bucket, business_date, terminal_id, stan, message_class, assigned, kind, advice,
             card_id, holder_id, local_date, request_digest, outcome, covered_kopecks,

@@ -79,7 +79,7 @@ async def test_a_batch_reads_through_indexes(built: Database) -> None:
         ("allowance", "allowance_pkey"),
         ("counter", "counter_pkey"),
         ("card_authority", "card_authority_(pkey|card)"),
-        ("reversal", "reversal_pkey"),
+        ("child", "(child_pkey|child_key)"),
         ("event_2026_03", "event_2026_03_pkey"),
         ("line_2026_03", "line_2026_03_pkey"),
     ):

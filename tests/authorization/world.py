@@ -37,6 +37,7 @@ NOW: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TERMINAL: Final = "T0000001"
 OTHER_TERMINAL: Final = "T0000002"
 BLOCKED_TERMINAL: Final = "T0000003"
+OTHER_PROVIDERS_TERMINAL: Final = "T0000004"
 HOLDER: Final = UUID(int=0x11)
 CHILD: Final = UUID(int=0x12)
 STRANGER: Final = UUID(int=0x13)
@@ -75,6 +76,7 @@ _SEED: Final = """
         ('STRICT', 1, 'С ПИН', 'With PIN', 1, 1, 2, '2020-01-01', '2030-12-31'),
         ('GRACE', 1, 'С отсрочкой', 'With grace', 1, 1, 1, '2026-01-01', '2026-02-28'),
         ('AWAY', 1, 'Не здесь', 'Not here', 1, 1, 1, '2020-01-01', '2030-12-31');
+    UPDATE regulations.service SET reserve_minutes = 30 WHERE service NOT IN ('MEAL', 'STRICT');
     INSERT INTO regulations.price_rule
     SELECT s.service, s.version, m.measure, m.percent, m.capped, 'T-' || m.measure
     FROM regulations.service AS s
@@ -91,11 +93,15 @@ _SEED: Final = """
     INSERT INTO terminals.provider VALUES (
         '00000000-0000-0000-0000-0000000000a1', 'APTEKA-7', '7707083893', 'pharmacy', 'Аптека 7',
         'Pharmacy 7', 'D-1'
+    ), (
+        '00000000-0000-0000-0000-0000000000a2', 'APTEKA-8', '7728168971', 'pharmacy', 'Аптека 8',
+        'Pharmacy 8', 'D-2'
     );
     INSERT INTO terminals.terminal (terminal_id, provider_id, region, state) VALUES
         ('T0000001', '00000000-0000-0000-0000-0000000000a1', 66, 1),
         ('T0000002', '00000000-0000-0000-0000-0000000000a1', 66, 1),
-        ('T0000003', '00000000-0000-0000-0000-0000000000a1', 66, 2);
+        ('T0000003', '00000000-0000-0000-0000-0000000000a1', 66, 2),
+        ('T0000004', '00000000-0000-0000-0000-0000000000a2', 66, 1);
     INSERT INTO terminals.terminal_service
     SELECT DISTINCT t.terminal_id, s.service FROM terminals.terminal AS t, regulations.service AS s
     WHERE s.service <> 'AWAY';
@@ -195,6 +201,23 @@ def sale(stan: int, *lines: Line, **changes: Any) -> Case:
     return case(Kind.SALE, stan, lines=lines, **changes)
 
 
+def reserve(stan: int, *lines: Line, **changes: Any) -> Case:
+    """Return a reserve of `lines`, otherwise as `sale`."""
+    return case(Kind.RESERVE, stan, lines=lines, **changes)
+
+
+def completion(stan: int, original: Case | TransactionKey, *lines: Line, **changes: Any) -> Case:
+    """Return what was used of a reservation: an advice without the card."""
+    told = _told_of(original) | {"evidence": Evidence.NONE, "advice": True}
+    return case(Kind.COMPLETION, stan, lines=lines, **(told | changes))
+
+
+def goods_back(stan: int, original: Case | TransactionKey, *lines: Line, **changes: Any) -> Case:
+    """Return the return of `lines` of a sale or completion, signed by its card."""
+    told = _told_of(original) | {"proof": Proof.RIGHT}
+    return case(Kind.RETURN, stan, lines=lines, **(told | changes))
+
+
 def inquiry(stan: int, **changes: Any) -> Case:
     """Return an inquiry about everything."""
     return case(Kind.INQUIRY, stan, **({"service": "ALL", "version": 0} | changes))
@@ -202,13 +225,18 @@ def inquiry(stan: int, **changes: Any) -> Case:
 
 def reversal(stan: int, original: Case | TransactionKey, **changes: Any) -> Case:
     """Return the terminal's wish to take `original` back."""
+    return case(Kind.REVERSAL, stan, **(_told_of(original) | changes))
+
+
+def _told_of(original: Case | TransactionKey) -> dict[str, Any]:
+    """Return what a child names of its original."""
     parent = original.request.key if isinstance(original, Case) else original
     told: dict[str, Any] = {"proof": Proof.NOT_NEEDED, "terminal": parent.terminal_id}
     if isinstance(original, Case):
         told["card"] = UUID(bytes=original.request.card_id)
         told["holder"] = original.holder_id
         told["service"] = original.request.service
-    return case(Kind.REVERSAL, stan, parent=parent, **(told | changes))
+    return told | {"parent": parent}
 
 
 def case(kind: Kind, stan: int, **changes: Any) -> Case:

@@ -41,7 +41,7 @@ async def rows_and_counters(connection: asyncpg.Connection) -> tuple[object, ...
         await snapshot(connection),
         await connection.fetch("SELECT * FROM rights.counter ORDER BY 1, 2, 3"),
         await connection.fetch("SELECT * FROM journal.event_other"),
-        await connection.fetch("SELECT * FROM journal.reversal ORDER BY 1, 2, 3, 4"),
+        await connection.fetch("SELECT * FROM journal.child ORDER BY 2, 3, 4, 5, 6, 7"),
     )
 
 

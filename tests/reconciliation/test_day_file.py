@@ -125,6 +125,7 @@ def terminal(terminal_id: str, amounts: Amounts) -> TerminalDay:
         terminal_id=terminal_id,
         sale_count=1,
         reversal_count=0,
+        return_count=0,
         amounts=amounts,
         balance=Balance.NOT_SETTLED,
     )

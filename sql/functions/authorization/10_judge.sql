@@ -21,6 +21,8 @@ CREATE OR REPLACE FUNCTION engine.judge(
     signed_at timestamptz,
     -- what a line takes from an allowance (regulations.service); NULL: nothing, as in an inquiry
     consumes smallint,
+    -- of a reserve: how long it would stand, 0 if the service takes none; NULL of all else
+    reserve_minutes integer,
     -- when the allowance is short: 1 refuse, 2 cover what is left, 3 record the excess (advice)
     mode smallint,
     refusal smallint
@@ -31,8 +33,10 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         coalesce(d.local_date, p_posting_date), d.latest_version, d.card_valid_to,
         d.signed_at,
         -- what a reversal took back before it came takes nothing, not even as an excess
-        CASE WHEN d.kind = 3 AND NOT coalesce(d.closed, FALSE) THEN d.consumes END,
-        CASE WHEN d.advice AND d.kind = 3 AND d.proof = 1 THEN 3 ELSE d.shortage END::smallint,
+        CASE WHEN d.kind IN (2, 3) AND NOT coalesce(d.closed, FALSE) THEN d.consumes END,
+        CASE WHEN d.kind = 2 AND d.service_from IS NOT NULL
+            THEN coalesce(d.reserve_minutes, 0) END,
+        CASE WHEN d.advice AND d.kind IN (2, 3) AND d.proof = 1 THEN 3 ELSE d.shortage END::smallint,
         CASE
             WHEN d.terminal_state IS DISTINCT FROM 1 THEN 202
             WHEN d.business_date NOT BETWEEN p_posting_date - 3 AND p_posting_date + 1 THEN 203
@@ -47,11 +51,14 @@ LANGUAGE sql STABLE ROWS 256 AS $$
             WHEN d.local_date NOT BETWEEN d.authority_from AND d.authority_to THEN 305
             WHEN d.kind <> 1 AND d.scope IS NOT NULL AND d.service <> ALL (d.scope) THEN 305
             WHEN d.kind = 1 AND d.service = 'ALL' THEN NULL
+            -- what was sold may come back after its regulation has ended
+            WHEN d.kind = 5 THEN NULL
             WHEN d.latest_version IS NULL THEN 401
             WHEN d.service_here IS NULL THEN 402
             WHEN d.kind = 1 THEN NULL
             WHEN d.service_from IS NULL THEN 403
             WHEN d.local_date NOT BETWEEN d.service_from AND d.service_to THEN 403
+            WHEN d.kind = 2 AND d.reserve_minutes IS NULL THEN 403
             WHEN d.evidence < d.evidence_needed THEN 404
         END::smallint
     FROM (
@@ -60,7 +67,7 @@ LANGUAGE sql STABLE ROWS 256 AS $$
             r.advice, r.evidence, r.proof, r.kind, r.signed_at, r.closed,
             t.state AS terminal_state, a.card_state, a.card_valid_to, a.scope,
             a.valid_from AS authority_from, a.valid_to AS authority_to,
-            s.consumes, s.shortage, s.evidence AS evidence_needed, s.valid_from AS service_from,
+            s.consumes, s.reserve_minutes, s.shortage, s.evidence AS evidence_needed, s.valid_from AS service_from,
             s.valid_to + s.grace_days AS service_to, latest.version AS latest_version,
             here.service AS service_here,
             (CASE WHEN r.advice THEN r.signed_at ELSE p_decided_at END

@@ -1,7 +1,7 @@
--- Decide fresh sales and inquiries and write what they leave behind: events at p_place and after,
--- in the order given. Returns their answers. Raises 40001 when another worker took what this batch
--- counted on, and 23505 when the same key is being decided elsewhere at this moment: the caller
--- then tries the batch again.
+-- Decide fresh sales, reserves and inquiries and write what they leave behind: events at p_place
+-- and after, in the order given. Returns their answers. Raises 40001 when another worker took what
+-- this batch counted on, and 23505 when the same key is being decided elsewhere at this moment: the
+-- caller then tries the batch again.
 --
 -- One statement, so that rows flow from step to step without being packed. Counters are read
 -- without a lock and raised by an upsert that checks the limit again on the row as it then is.
@@ -105,9 +105,9 @@ BEGIN
             g.ordinal, g.outcome, g.place, c.local_date, t.covered, t.paid,
             CASE WHEN g.outcome > 700
                 THEN engine.approval_code(p_lane, p_block, g.place::integer) ELSE '' END AS approval_code,
-            CASE WHEN g.outcome <> 703 THEN engine.facts(
+            CASE WHEN g.outcome <> 703 OR c.reserve_minutes > 0 THEN engine.facts(
                 g.outcome, g.reason, c.line_no, c.item, c.unit_okei, g.remaining, c.period_end,
-                c.card_valid_to, c.latest_version, p_decided_at, c.signed_at
+                c.card_valid_to, c.latest_version, p_decided_at, c.signed_at, c.reserve_minutes
             ) END AS facts
         FROM (
             SELECT g.*, (p_place + g.n - 1)::smallint AS place

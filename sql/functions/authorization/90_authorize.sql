@@ -1,7 +1,8 @@
 -- Decide a batch of requests: the one way in. A single call is a batch of one.
 --
--- The batch behaves exactly as if its requests ran one by one in order: sales and inquiries that
--- follow each other are decided together, and a reversal stands between what is before and after.
+-- The batch behaves exactly as if its requests ran one by one in order: sales, reserves and
+-- inquiries that follow each other are decided together; a completion, return or reversal, which
+-- changes what another left, stands between what is before and after.
 -- Keys in one batch must differ (the worker settles repeats before). Everything is one database
 -- transaction: when the caller has the answers, their events are committed, counters and all.
 -- p_lane and p_block name the block that the new events form; nothing is written under them when
@@ -26,18 +27,20 @@ DECLARE
     terminal_ids text [];
     services text [];
     decided boolean;
-    reverses boolean;
+    -- whether it has completions, returns or reversals
+    changes boolean;
+    reserves boolean;
     -- requests whose keys may be in the journal
     known smallint [];
     run engine.request [];
     first integer := 1;
     recalled engine.recalled [];
-    reversal engine.request;
+    request engine.request;
     outcome record;
     place smallint := 0;
 BEGIN
     SELECT
-        bool_and((r.kind IN (1, 3, 6)) IS TRUE), bool_or(r.kind = 6),
+        bool_and((r.kind BETWEEN 1 AND 6) IS TRUE), bool_or(r.kind > 3), bool_or(r.kind = 2),
         array_agg(r.terminal_id), array_agg(r.service),
         array_agg(r.ordinal) FILTER (WHERE
             -- a date outside of the window may lie in any partition; inside, two are opened
@@ -56,25 +59,27 @@ BEGIN
                 LIMIT 1
             ) IS NOT NULL
         )
-    INTO decided, reverses, terminal_ids, services, known
+    INTO decided, changes, reserves, terminal_ids, services, known
     FROM unnest(p_requests) AS r;
     IF NOT decided THEN
-        RAISE EXCEPTION 'engine.authorize decides inquiries, sales and reversals only'
+        RAISE EXCEPTION 'engine.authorize decides no visits, and nothing of the centre''s own'
         USING ERRCODE = 'invalid_parameter_value';
     END IF;
     FOR final IN 1..cardinality(p_requests) LOOP
-        -- a run ends where a reversal follows, or is followed
+        -- a run ends where one that changes another follows, or is followed; reversals stand
+        -- alone, since they may close the key of what comes next
         CONTINUE WHEN final < cardinality(p_requests) AND (
-            NOT reverses
-            OR ((p_requests[final]).kind = 6) = ((p_requests[final + 1]).kind = 6)
+            NOT changes
+            OR ((p_requests[final]).kind > 3, (p_requests[final]).kind = 6)
+            = ((p_requests[final + 1]).kind > 3, (p_requests[final + 1]).kind = 6)
         );
         run := p_requests[first:final];
         first := final + 1;
-        IF reverses OR known IS NOT NULL THEN
+        IF changes OR known IS NOT NULL THEN
             -- what an earlier run wrote is in the journal now
             recalled := array(
                 SELECT k FROM engine.recall(array(
-                    SELECT r FROM unnest(run) AS r WHERE reverses OR r.ordinal = ANY (known)
+                    SELECT r FROM unnest(run) AS r WHERE changes OR r.ordinal = ANY (known)
                 )) AS k
             );
             RETURN QUERY SELECT (k.answer).* FROM unnest(recalled) AS k
@@ -83,16 +88,29 @@ BEGIN
             FROM (
                 SELECT k.request FROM unnest(recalled) AS k WHERE (k.answer).outcome IS NULL
                 UNION ALL
-                SELECT r FROM unnest(run) AS r WHERE NOT (reverses OR r.ordinal = ANY (known))
+                SELECT r FROM unnest(run) AS r WHERE NOT (changes OR r.ordinal = ANY (known))
             ) AS f;
             CONTINUE WHEN run IS NULL;
         END IF;
 
-        IF (run[1]).kind = 6 THEN
-            FOREACH reversal IN ARRAY run LOOP
-                SELECT r.* INTO outcome FROM engine.reverse(
-                    reversal, p_lane, p_block, place, p_decided_at, p_posting_date
-                ) AS r;
+        IF (run[1]).kind > 3 THEN
+            FOREACH request IN ARRAY run LOOP
+                CASE request.kind
+                    WHEN 4 THEN
+                        SELECT c AS answer, 1::smallint AS written INTO outcome
+                        FROM engine.complete(
+                            request, p_lines, p_lane, p_block, place, p_decided_at, p_posting_date
+                        ) AS c;
+                    WHEN 5 THEN
+                        SELECT b AS answer, 1::smallint AS written INTO outcome
+                        FROM engine.give_back(
+                            request, p_lines, p_lane, p_block, place, p_decided_at, p_posting_date
+                        ) AS b;
+                    WHEN 6 THEN
+                        SELECT r.* INTO outcome FROM engine.reverse(
+                            request, p_lane, p_block, place, p_decided_at, p_posting_date
+                        ) AS r;
+                END CASE;
                 place := place + outcome.written;
                 RETURN NEXT outcome.answer;
             END LOOP;
@@ -102,6 +120,9 @@ BEGIN
                 p_posting_date
             ) AS d;
             place := place + cardinality(run);
+            IF reserves THEN
+                PERFORM engine.open_reservations(run);
+            END IF;
         END IF;
     END LOOP;
     IF place > 0 THEN

@@ -10,6 +10,7 @@ CREATE OR REPLACE FUNCTION reconciliation.day_totals(
     terminal_id text,
     sale_count bigint,
     reversal_count bigint,
+    return_count bigint,
     gross_kopecks bigint,
     covered_kopecks bigint,
     paid_kopecks bigint,
@@ -20,12 +21,16 @@ CREATE OR REPLACE FUNCTION reconciliation.day_totals(
     terminal_paid_kopecks bigint,
     terminal_reversed_count integer,
     terminal_reversed_covered_kopecks bigint,
+    terminal_returned_count bigint,
+    terminal_returned_covered_kopecks bigint,
     centre_approved_count integer,
     centre_gross_kopecks bigint,
     centre_covered_kopecks bigint,
     centre_paid_kopecks bigint,
     centre_reversed_count integer,
-    centre_reversed_covered_kopecks bigint
+    centre_reversed_covered_kopecks bigint,
+    centre_returned_count bigint,
+    centre_returned_covered_kopecks bigint
 )
 LANGUAGE sql STABLE AS $$
     WITH moved AS (
@@ -39,7 +44,8 @@ LANGUAGE sql STABLE AS $$
     ), total AS (
         SELECT
             m.terminal_id,
-            count(*) FILTER (WHERE m.kind <> 6) AS sale_count,
+            count(*) FILTER (WHERE m.kind IN (3, 4)) AS sale_count,
+            count(*) FILTER (WHERE m.kind = 5) AS return_count,
             count(*) FILTER (WHERE m.kind = 6) AS reversal_count,
             sum(m.covered_kopecks)::bigint AS covered_kopecks,
             sum(m.paid_kopecks)::bigint AS paid_kopecks
@@ -51,14 +57,16 @@ LANGUAGE sql STABLE AS $$
     )
     SELECT
         coalesce(p.code, ''), coalesce(d.terminal_id, s.terminal_id),
-        coalesce(d.sale_count, 0), coalesce(d.reversal_count, 0),
+        coalesce(d.sale_count, 0), coalesce(d.reversal_count, 0), coalesce(d.return_count, 0),
         coalesce(d.covered_kopecks + d.paid_kopecks, 0),
         coalesce(d.covered_kopecks, 0), coalesce(d.paid_kopecks, 0),
         s.received_at, s.terminal_approved_count, s.terminal_gross_kopecks,
         s.terminal_covered_kopecks, s.terminal_paid_kopecks, s.terminal_reversed_count,
-        s.terminal_reversed_covered_kopecks, s.centre_approved_count, s.centre_gross_kopecks,
+        s.terminal_reversed_covered_kopecks, s.terminal_returned_count,
+        s.terminal_returned_covered_kopecks, s.centre_approved_count, s.centre_gross_kopecks,
         s.centre_covered_kopecks, s.centre_paid_kopecks, s.centre_reversed_count,
-        s.centre_reversed_covered_kopecks
+        s.centre_reversed_covered_kopecks, s.centre_returned_count,
+        s.centre_returned_covered_kopecks
     FROM total AS d
     FULL JOIN settled AS s ON d.terminal_id = s.terminal_id
     LEFT JOIN terminals.terminal AS t ON t.terminal_id = coalesce(d.terminal_id, s.terminal_id)

@@ -1,7 +1,9 @@
 -- What finance reads of each transaction that moved something: one row per part of a line, with
--- whose terminal it was and where the decision stands in the journal. A reversal's amounts are
--- negative, so that every sum is net. Nothing here names a card or a rights holder; category and
--- entitlement still tell about a person and are left out of whatever goes to a provider.
+-- whose terminal it was and where the decision stands in the journal. The amounts of returns and
+-- reversals are negative (of a return's reversal, positive), so that every sum is net. What a
+-- reservation holds is no money, nor is what gives it back. Nothing here names a card or a rights
+-- holder; category and entitlement still tell about a person and are left out of whatever goes to a
+-- provider.
 -- Filter by business_date or by posting_date: each has its index.
 CREATE OR REPLACE VIEW reconciliation.day_line AS
 SELECT
@@ -52,6 +54,7 @@ INNER JOIN journal.line AS l
         AND e.assigned = l.assigned
 LEFT JOIN terminals.terminal AS t ON e.terminal_id = t.terminal_id
 LEFT JOIN terminals.provider AS p ON t.provider_id = p.provider_id
-LEFT JOIN regulations.item AS i ON l.item = i.item;
+LEFT JOIN regulations.item AS i ON l.item = i.item
+WHERE e.kind IN (3, 4, 5, 6) AND (e.kind <> 6 OR e.parent_message_class = 2) AND l.part > 0;
 
 GRANT SELECT ON reconciliation.day_line TO spk_finance;

@@ -11,12 +11,16 @@ SELECT
     s.terminal_paid_kopecks,
     s.terminal_reversed_count,
     s.terminal_reversed_covered_kopecks,
+    s.terminal_returned_count,
+    s.terminal_returned_covered_kopecks,
     c.approved_count AS centre_approved_count,
     c.gross_kopecks AS centre_gross_kopecks,
     c.covered_kopecks AS centre_covered_kopecks,
     c.paid_kopecks AS centre_paid_kopecks,
     c.reversed_count AS centre_reversed_count,
-    c.reversed_covered_kopecks AS centre_reversed_covered_kopecks
+    c.reversed_covered_kopecks AS centre_reversed_covered_kopecks,
+    c.returned_count AS centre_returned_count,
+    c.returned_covered_kopecks AS centre_returned_covered_kopecks
 FROM (
     SELECT DISTINCT ON (t.business_date, t.terminal_id) t.*
     FROM reconciliation.terminal_totals AS t
