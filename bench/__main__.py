@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -27,8 +28,12 @@ def bench(
     *,
     quick: Annotated[bool, Parameter(help="Two short rounds, less than two minutes.")] = False,
     workers: Annotated[
-        int, Parameter(help="Workers of the centre.", validator=validators.Number(gte=1, lte=64))
-    ] = 1,
+        int | None,
+        Parameter(
+            help="Workers of the centre; default one per core.",
+            validator=validators.Number(gte=1, lte=64),
+        ),
+    ] = None,
     cards: Annotated[
         int | None, Parameter(help="Cards known; default 2000 quick, 20000 else.")
     ] = None,
@@ -60,7 +65,7 @@ def bench(
         size=RigSize(
             cards=cards or (2_000 if quick else 20_000),
             terminals=256 if quick else 1_024,
-            workers=workers,
+            workers=workers or min(64, os.cpu_count() or 1),
         ),
         rounds=rounds or (2 if quick else 5),
         turn_ms=2_000 if quick else 5_000,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from bench.latency import Latency
 from bench.wal import WalUse
+
+STEADY: Final = "1000/s"
+STEADY_PGBENCH: Final = "pgbench 1000/s"
+"""Names of the load points where the centre and pgbench are offered the same."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,5 +133,10 @@ class Figures(msgspec.Struct, kw_only=True):
         )
 
     def load_point(self, name: str) -> LoadPoint | None:
-        """Return the load point of this name."""
-        return next((one for one in self.load_points if one.name == name), None)
+        """Return the load point of this name; of several turns the one with the median p99."""
+        turns = sorted(self.turns_at(name), key=lambda one: one.latency.p99_us)
+        return turns[len(turns) // 2] if turns else None
+
+    def turns_at(self, name: str) -> list[LoadPoint]:
+        """Return the load points of this name, one for each turn."""
+        return [one for one in self.load_points if one.name == name]

@@ -6,6 +6,7 @@ the machine disturbs all alike; ratios are taken within a round and their median
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import statistics
@@ -21,6 +22,8 @@ from rich.console import Console
 
 from bench import usage, wal
 from bench.figures import (
+    STEADY,
+    STEADY_PGBENCH,
     Figures,
     HistoryRun,
     LoadPoint,
@@ -31,6 +34,7 @@ from bench.figures import (
 )
 from bench.generator import APPROVED_CODE, TRY_LATER_CODE, Result, Target, Task
 from bench.history import add_history
+from bench.latency import Latency
 from bench.loading import Generator, GeneratorError
 from bench.memory import MemorySampler
 from bench.references.database_step import BATCH, SINGLE_CONNECTIONS, StepRun, database_step
@@ -59,6 +63,9 @@ SEGMENT_MS: Final = 20_000
 """Length of one generator's turn in a long run; the other makes its messages ready meanwhile."""
 
 STEADY_RATE: Final = 1_000.0
+STEADY_TURNS: Final = 3
+"""How often the centre and pgbench take turns at the steady rate."""
+
 LOAD_SHARES: Final = (0.25, 0.5, 0.6, 0.75)
 
 
@@ -284,34 +291,31 @@ class Measurement:
         }
 
     def _load_points(self, generator: Generator) -> None:
-        """Offer rates below saturation; the same steady rate is offered to pgbench."""
-        saturation, duration_ms = self._figures.rate("single"), self._plan.load_point_ms
-        offers = {f"{round(share * 100)} %": share * saturation for share in LOAD_SHARES}
-        for name, rate in {**offers, "1000/s": STEADY_RATE}.items():
-            self._say(f"latency at {name}: {rate:.0f}/s")
-            count = max(50, round(rate * 1.1 * duration_ms / 1000))
-            task = self._task(Traffic.SINGLE, count, duration_ms, rate_per_second=max(1.0, rate))
-            generator.ask(task)
-            generator.wait_built()
-            result, sample = self._played(generator)
-            self._point(name, rate, sample.rate_per_second, result)
-        run = self._pgbench.simple_update(max(1, duration_ms // 1000), STEADY_RATE)
-        self._figures.load_points.append(
-            LoadPoint(
-                name="pgbench 1000/s",
-                offered_per_second=STEADY_RATE,
-                served_per_second=run.rate_per_second,
-                latency=run.latency,
-            )
-        )
+        """Offer rates below saturation; a steady rate is offered to pgbench as well, by turns."""
+        saturation = self._figures.rate("single")
+        for share in LOAD_SHARES:
+            name = f"{round(share * 100)} %"
+            self._offer(generator, name, max(1.0, share * saturation))
+        for _ in range(STEADY_TURNS):
+            self._offer(generator, STEADY, STEADY_RATE)
+            self._say(f"the same offered to pgbench: {STEADY_RATE:.0f}/s")
+            seconds = max(1, self._plan.load_point_ms // 1000)
+            run = self._pgbench.simple_update(seconds, STEADY_RATE)
+            self._point(STEADY_PGBENCH, STEADY_RATE, run.rate_per_second, run.latency)
 
-    def _point(self, name: str, offered: float, served: float, result: Result) -> None:
+    def _offer(self, generator: Generator, name: str, rate: float) -> None:
+        self._say(f"latency at {name}: {rate:.0f}/s")
+        duration_ms = self._plan.load_point_ms
+        count = max(50, round(rate * 1.1 * duration_ms / 1000))
+        generator.ask(self._task(Traffic.SINGLE, count, duration_ms, rate_per_second=rate))
+        generator.wait_built()
+        result, sample = self._played(generator)
+        self._point(name, rate, sample.rate_per_second, result.latency)
+
+    def _point(self, name: str, offered: float, served: float, latency: Latency) -> None:
         self._figures.load_points.append(
             LoadPoint(
-                name=name,
-                offered_per_second=offered,
-                served_per_second=served,
-                latency=result.latency,
+                name=name, offered_per_second=offered, served_per_second=served, latency=latency
             )
         )
 
@@ -350,9 +354,9 @@ class Measurement:
         before = rig.value(count)
         cost_before = self._cost_in_verifications(generator)
         self._say(f"adding {self._plan.history_rows} rows of history")
-        rig.ask(
-            lambda connection: add_history(connection, world.business_date, self._plan.history_rows)
-        )
+        dsn, begun = rig.embedded.superuser_dsn(), time.monotonic()
+        asyncio.run(add_history(dsn, world.business_date, self._plan.history_rows))
+        self._say(f"added in {time.monotonic() - begun:.0f} s")
         after = rig.value(count)
         # The first turn reads the larger tables into memory.
         self._loaded(generator, Traffic.SINGLE, self._plan.turn_ms)

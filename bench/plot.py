@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Final
 
-from bench.figures import Figures
+from bench.figures import STEADY_PGBENCH, Figures
 
 WIDTH: Final = 860
 BAR_TOP: Final = 50
@@ -49,8 +49,9 @@ def _bars(figures: Figures, titles: Mapping[str, str]) -> Iterator[str]:
 
 
 def _lines(figures: Figures, top: float) -> Iterator[str]:
+    names = {one.name for one in figures.load_points} - {STEADY_PGBENCH}
     points = sorted(
-        (one for one in figures.load_points if not one.name.startswith("pgbench")),
+        (one for name in names if (one := figures.load_point(name)) is not None),
         key=lambda one: one.offered_per_second,
     )
     if not points:

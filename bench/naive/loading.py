@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import asyncpg
@@ -19,18 +20,19 @@ from bench.world import (
 async def load_naive(connection: asyncpg.Connection[asyncpg.Record], world: World) -> None:
     """Create the tables in an empty database and fill them."""
     await connection.execute((Path(__file__).parent / "schema.sql").read_text("utf-8"))
-    tables: dict[str, list[tuple[object, ...]]] = {
-        "terminal": [(terminal.terminal_id, True) for terminal in world.terminals],
-        "card": [
+    # Streams, since a list of a million cards' rows would take a gigabyte.
+    tables: dict[str, Iterable[tuple[object, ...]]] = {
+        "terminal": ((terminal.terminal_id, True) for terminal in world.terminals),
+        "card": (
             (uuid_of("card", i), uuid_of("holder", i), point, True)
             for i, point in enumerate(public_points(0, world.cards))
-        ],
-        "item": [(f"{one}-500", one, 50, PRICE_KOPECKS * 2) for one in ITEM_CLASSES],
-        "allowance": [
+        ),
+        "item": ((f"{one}-500", one, 50, PRICE_KOPECKS * 2) for one in ITEM_CLASSES),
+        "allowance": (
             (i * len(ITEM_CLASSES) + n, uuid_of("holder", i), item_class, GRANTED)
             for i in range(world.cards)
             for n, item_class in enumerate(ITEM_CLASSES)
-        ],
+        ),
     }
     for table, rows in tables.items():
         await connection.copy_records_to_table(table, records=rows)

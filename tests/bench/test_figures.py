@@ -161,7 +161,8 @@ def test_distance_in_the_log(start: str, end: str, expected: int) -> None:
 def test_latencies_of_pgbench(tmp_path: Path) -> None:
     log = tmp_path / "log.1"
     log.write_text(
-        "0 1 1520 0 1772442000 5000 120\n3 1 skipped 0 1772442000 5000 9\n1 2 40 0 1 2\n"
+        "0 4 1520 0 1772442000 5000 120\n0 3 9000 0 1772442000 5000 120\n"
+        "3 4 skipped 0 1772442000 5000 9\n1 5 40 0 1 2\n"
     )
     assert latencies_ns([log]) == [1_520_000, 40_000]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bench.generator import Target, Task
@@ -55,7 +57,7 @@ def test_a_short_measurement() -> None:
         assert rig.value(stored, day) == approved
         debited = rig.value("SELECT sum(debited) FROM journal.line WHERE business_date = $1", day)
         assert debited == rig.value("SELECT sum(used) FROM rights.counter")
-        added = rig.ask(lambda connection: add_history(connection, day, 3 * approved))
+        added = asyncio.run(add_history(rig.embedded.superuser_dsn(), day, 3 * approved))
         assert added == 3 * approved
         assert rig.value("SELECT count(*) FROM journal.event") == 4 * approved
     assert not rig.home.exists()
