@@ -106,7 +106,10 @@ class PriceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One version of a service's regulation."""
+    """One version of a service's regulation.
+
+    `reserve_minutes`: how long a reservation stands; None when the service takes none.
+    """
 
     service: str
     version: int
@@ -118,6 +121,7 @@ class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     valid_from: date
     valid_to: date
     grace_days: int = 3
+    reserve_minutes: int | None = None
     prices: tuple[PriceEntry, ...]
 
 

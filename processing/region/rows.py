@@ -47,6 +47,7 @@ SERVICE: Final = Table(
         "valid_from",
         "valid_to",
         "grace_days",
+        "reserve_minutes",
     ),
 )
 PRICE_RULE: Final = Table(
@@ -204,6 +205,7 @@ def add_catalogue(batch: Batch, catalogue: Catalogue) -> None:
                 one.valid_from,
                 one.valid_to,
                 one.grace_days,
+                one.reserve_minutes,
             )
         )
         add[PRICE_RULE] += [

@@ -11,6 +11,7 @@ import asyncio
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -45,7 +46,7 @@ from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import FramingName, ParameterFile, ProfileName
 from processing.wire.receipt import Receipt
 from processing.wire.receipt_file import ReceiptFile
-from processing.wire.transaction import Answer, Evidence, Request
+from processing.wire.transaction import Answer, Evidence, Kind, Request
 from terminal_sim.card import PresentedCard, reader_card
 from terminal_sim.desk import Desk, RungUp, now_ms, open_till, ring_up
 from terminal_sim.order import parse_order
@@ -61,8 +62,26 @@ STATION: Final = "office-1"
 PEOPLE: Final = ("sokolova", "irina", "orlov", "lebedeva", "gromova")
 
 
+class Act(Enum):
+    """What is done at the terminal."""
+
+    SELL = auto()
+    RESERVE = auto()
+    COMPLETE = auto()
+    """The terminal's open reservation is given, as far as the order says."""
+    BRING_BACK = auto()
+    """Goods of the terminal's last sale or completion come back."""
+    TAKE_BACK_FIRST = auto()
+    """The terminal's first sale is reversed."""
+    TAKE_BACK_LAST = auto()
+    """The last thing that the terminal did is reversed."""
+
+
 class Deed(NamedTuple):
-    """What one citizen buys at one terminal, and what each line must cost whom, in kopecks."""
+    """What one citizen does at one terminal, and what each line must cost whom, in kopecks.
+
+    Of a return, what comes back to the budget and to the citizen.
+    """
 
     who: str
     terminal: str
@@ -71,10 +90,13 @@ class Deed(NamedTuple):
     outcome: Outcome
     covered: tuple[int, ...] = ()
     paid: tuple[int, ...] = ()
+    act: Act = Act.SELL
 
 
-TAKE_BACK: Final = "take back"
-"""In place of a service: the terminal's first sale is reversed."""
+SOLD: Final = (Act.SELL, Act.COMPLETE)
+"""What counts as a sale."""
+
+TAKEN_BACK: Final = (Act.TAKE_BACK_FIRST, Act.TAKE_BACK_LAST)
 
 DAY: Final = (
     # Enalapril is free and has no cap: 2 x 145.50 = 291.00, all of it covered.
@@ -190,7 +212,7 @@ DAY: Final = (
         (182_000,),
     ),
     # The two packs of enalapril come back ...
-    Deed("sokolova", "AP000001", TAKE_BACK, (), Outcome.APPROVED),
+    Deed("sokolova", "AP000001", "MEDICINE", (), Outcome.APPROVED, act=Act.TAKE_BACK_FIRST),
     # ... so that one can be had elsewhere, at 150.00.
     Deed(
         "sokolova",
@@ -201,39 +223,157 @@ DAY: Final = (
         (15_000,),
         (0,),
     ),
+    # The second and last pack of amlodipine is put aside: 49.26 and 49.25 as above, when given.
+    Deed(
+        "gromova",
+        "AP000002",
+        "MEDICINE",
+        ("AMLODIPINE-5-30=1@98.51",),
+        Outcome.APPROVED,
+        (4_926,),
+        (4_925,),
+        Act.RESERVE,
+    ),
+    # What is put aside cannot be had elsewhere.
+    Deed(
+        "gromova",
+        "AP000003",
+        "MEDICINE",
+        ("AMLODIPINE-5-30=1@98.51",),
+        Outcome.ALLOWANCE_EXHAUSTED,
+    ),
+    Deed(
+        "gromova",
+        "AP000002",
+        "MEDICINE",
+        (),
+        Outcome.APPROVED,
+        (4_926,),
+        (4_925,),
+        Act.COMPLETE,
+    ),
+    # It comes back whole, and with it exactly what it had cost whom.
+    Deed(
+        "gromova",
+        "AP000002",
+        "MEDICINE",
+        (),
+        Outcome.APPROVED,
+        (4_926,),
+        (4_925,),
+        Act.BRING_BACK,
+    ),
+    # One of four walkers comes back. Three cost 11 670.00, all covered: 13 740.00 - 11 670.00 =
+    # 2070.00 go back to the certificate, and the citizen gets back the 1820.00 paid beyond it.
+    Deed(
+        "lebedeva",
+        "SC000001",
+        "CERTIFICATE",
+        ("WALKER=1",),
+        Outcome.APPROVED,
+        (207_000,),
+        (182_000,),
+        Act.BRING_BACK,
+    ),
+    # Four hours are booked, 1680.00 of the 2070.00; three are given, 1260.00.
+    Deed(
+        "lebedeva",
+        "SC000001",
+        "CERTIFICATE",
+        ("CARE.HOUR=4@420.00",),
+        Outcome.APPROVED,
+        (168_000,),
+        (0,),
+        Act.RESERVE,
+    ),
+    Deed(
+        "lebedeva",
+        "SC000001",
+        "CERTIFICATE",
+        ("CARE.HOUR=3",),
+        Outcome.APPROVED,
+        (126_000,),
+        (0,),
+        Act.COMPLETE,
+    ),
+    # 2070.00 - 1260.00 = 810.00 are left of 2 x 420.00 = 840.00; 30.00 to pay.
+    Deed(
+        "lebedeva",
+        "SC000001",
+        "CERTIFICATE",
+        ("CARE.HOUR=2@420.00",),
+        Outcome.APPROVED_PARTLY,
+        (81_000,),
+        (3_000,),
+    ),
+    # A pack of enalapril comes back by mistake; the return is taken back.
+    Deed(
+        "sokolova",
+        "AP000003",
+        "MEDICINE",
+        (),
+        Outcome.APPROVED,
+        (15_000,),
+        (0,),
+        Act.BRING_BACK,
+    ),
+    Deed("sokolova", "AP000003", "MEDICINE", (), Outcome.APPROVED, act=Act.TAKE_BACK_LAST),
+    # The third pack is put aside and not wanted after all.
+    Deed(
+        "sokolova",
+        "AP000001",
+        "MEDICINE",
+        ("ENALAPRIL-10-20=1@145.50",),
+        Outcome.APPROVED,
+        (14_550,),
+        (0,),
+        Act.RESERVE,
+    ),
+    Deed("sokolova", "AP000001", "MEDICINE", (), Outcome.APPROVED, act=Act.TAKE_BACK_LAST),
 )
 
 
 def _totals(
-    count: int, gross: int, covered: int, paid: int, reversed_count: int = 0, reversed_: int = 0
+    count: int,
+    gross: int,
+    covered: int,
+    paid: int,
+    reversed_: tuple[int, int] = (0, 0),
+    returned: tuple[int, int] = (0, 0),
 ) -> TerminalTotals:
     return TerminalTotals(
         approved_count=count,
         gross_kopecks=gross,
         covered_kopecks=covered,
         paid_kopecks=paid,
-        reversed_count=reversed_count,
-        reversed_covered_kopecks=reversed_,
+        reversed_count=reversed_[0],
+        reversed_covered_kopecks=reversed_[1],
+        returned_count=returned[0],
+        returned_covered_kopecks=returned[1],
     )
 
 
 TOTALS: Final = {
     # 291.00 + 289.90 + 345.54 + 224.80 = 1151.24; 291.00 + 120.00 + 245.55 + 210.00 = 866.55;
-    # 169.90 + 99.99 + 14.80 = 284.69. The first sale of 291.00 was taken back.
-    "AP000001": _totals(4, 115_124, 86_655, 28_469, 1, 29_100),
-    "AP000002": _totals(1, 9_851, 4_926, 4_925),
+    # 169.90 + 99.99 + 14.80 = 284.69. The first sale of 291.00 was taken back. The reservation
+    # and its reversal are no money.
+    "AP000001": _totals(4, 115_124, 86_655, 28_469, (1, 29_100)),
+    # 98.51 twice: a sale, and a completion that came back.
+    "AP000002": _totals(2, 19_702, 9_852, 9_850, returned=(1, 4_926)),
+    # A return that was taken back is none.
     "AP000003": _totals(1, 15_000, 15_000, 0),
     "CL000001": _totals(2, 150_000, 150_000, 0),
     # 685.88 + 2150.40 = 2836.28; 342.94 + 896.00 = 1238.94; 342.94 + 1254.40 = 1597.34.
     "UT000001": _totals(1, 283_628, 123_894, 159_734),
-    # 1260.00 + 15 560.00 = 16 820.00; the whole certificate; 1820.00.
-    "SC000001": _totals(2, 1_682_000, 1_500_000, 182_000),
+    # 1260.00 + 15 560.00 + 1260.00 + 840.00 = 18 920.00; 1260.00 + 13 740.00 + 1260.00 + 810.00
+    # = 17 070.00; 1820.00 + 30.00 = 1850.00. A walker came back.
+    "SC000001": _totals(4, 1_892_000, 1_707_000, 185_000, returned=(1, 207_000)),
 }
 
-# Less what was taken back: 1151.24 - 291.00 + 98.51 + 150.00 + 1500.00 + 2836.28 + 16 820.00
-# = 22 265.03; 866.55 - 291.00 + 49.26 + 150.00 + 1500.00 + 1238.94 + 15 000.00 = 18 513.75;
-# 284.69 + 49.25 + 1597.34 + 1820.00 = 3751.28.
-NET: Final = Amounts(2_226_503, 1_851_375, 375_128)
+# Less what came back: 1151.24 - 291.00 + 98.51 + 150.00 + 1500.00 + 2836.28 + 18 920.00 - 3890.00
+# = 20 475.03; 866.55 - 291.00 + 49.26 + 150.00 + 1500.00 + 1238.94 + 17 070.00 - 2070.00
+# = 18 513.75; 284.69 + 49.25 + 1597.34 + 1850.00 - 1820.00 = 1961.28.
+NET: Final = Amounts(2_047_503, 1_851_375, 196_128)
 
 
 class Office:
@@ -343,14 +483,36 @@ class Town:
 
 def play(deed: Deed, till: Till, office: Office) -> Result:
     """Do one deed at the terminal."""
-    if deed.service == TAKE_BACK:
-        first = next(entry for entry in till.store.state.decided.values() if entry.request.lines)
-        return till.reverse(first.request.key)
+    asked = [entry.request for entry in till.store.state.decided.values()]
+    match deed.act:
+        case Act.TAKE_BACK_FIRST:
+            return till.reverse(next(one for one in asked if one.lines).key)
+        case Act.TAKE_BACK_LAST:
+            return till.reverse(asked[-1].key)
+        case Act.COMPLETE:
+            (reserved,) = till.reservations()
+            return till.complete(reserved.request.key, deed.order)
+        case _:
+            return play_with_card(deed, till, office)
+
+
+def play_with_card(deed: Deed, till: Till, office: Office) -> Result:
+    """Do what needs the card."""
     with office.at_reader(deed.who) as reader, reader_card(reader) as transport:
         parameters = till.terminal.parameters
         card = PresentedCard.read(transport, parameters, now_ms())
+        if deed.act is Act.BRING_BACK:
+            sold = [
+                entry.request
+                for entry in till.store.state.decided.values()
+                if entry.request.kind in (Kind.SALE, Kind.COMPLETION)
+                and entry.answer is not None
+                and entry.answer.outcome.approved
+            ]
+            return till.give_back(card, sold[-1].key, deed.order)
         lines = parse_order(deed.order, parameters)
-        wanted = RungUp(service=deed.service, lines=lines)
+        kind = Kind.RESERVE if deed.act is Act.RESERVE else Kind.SALE
+        wanted = RungUp(service=deed.service, lines=lines, kind=kind)
         result = ring_up(till, card, wanted, lambda: office.pin(deed.who))
         if isinstance(result, Result):
             return result
@@ -368,14 +530,14 @@ def check(deed: Deed, result: Result, parameters: ParameterFile) -> None:
     assert answer.outcome is deed.outcome, (deed, answer.facts)
     decision = answer.decision
     assert decision is not None
-    if deed.service != TAKE_BACK:
+    if deed.act not in TAKEN_BACK:
         assert tuple(line.covered_kopecks for line in decision.lines) == deed.covered, deed
         assert tuple(line.paid_kopecks for line in decision.lines) == deed.paid, deed
         gross = sum(line.gross_kopecks for line in result.request.lines)
         if deed.outcome.approved:
             assert gross == sum(deed.covered) + sum(deed.paid), deed
-    expected = Evidence.PIN if deed.service == "CERTIFICATE" else Evidence.TAP
-    if deed.service != TAKE_BACK:
+    if deed.act in (Act.SELL, Act.RESERVE):
+        expected = Evidence.PIN if deed.service == "CERTIFICATE" else Evidence.TAP
         assert result.request.evidence is expected
     check_receipt(result.request, answer, parameters.receipt_public_key)
 
@@ -438,13 +600,21 @@ def test_one_day_to_the_kopeck(
 def test_the_tables_agree_with_each_other() -> None:
     """The figures were worked out line by line and in sum; both ways must meet."""
     for terminal, totals in TOTALS.items():
-        deeds = [deed for deed in DAY if deed.terminal == terminal and deed.outcome.approved]
+        deeds = [
+            deed
+            for deed in DAY
+            if deed.terminal == terminal and deed.act in SOLD and deed.outcome.approved
+        ]
+        assert len(deeds) == totals.approved_count
         assert sum(sum(deed.covered) for deed in deeds) == totals.covered_kopecks
         assert sum(sum(deed.paid) for deed in deeds) == totals.paid_kopecks
         assert totals.gross_kopecks == totals.covered_kopecks + totals.paid_kopecks
     net_covered = sum(
-        totals.covered_kopecks - totals.reversed_covered_kopecks for totals in TOTALS.values()
+        totals.covered_kopecks - totals.reversed_covered_kopecks - totals.returned_covered_kopecks
+        for totals in TOTALS.values()
     )
     assert net_covered == NET.covered_kopecks
-    assert sum(totals.paid_kopecks for totals in TOTALS.values()) == NET.paid_kopecks
+    # Nothing had been paid for the sale that was taken back, nor for the return that was.
+    paid_back = sum(sum(deed.paid) for deed in DAY if deed.act is Act.BRING_BACK)
+    assert sum(totals.paid_kopecks for totals in TOTALS.values()) - paid_back == NET.paid_kopecks
     assert NET.gross_kopecks == NET.covered_kopecks + NET.paid_kopecks

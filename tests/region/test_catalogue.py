@@ -66,6 +66,16 @@ def test_words_become_the_database_s_codes(
     assert CODES[found.evidence] == evidence
 
 
+def test_goods_are_put_aside_where_that_makes_sense(sources: RegionSources) -> None:
+    reservable = {one.service: one.reserve_minutes for one in sources.catalogue.service}
+    assert reservable == {
+        "MEDICINE": 3 * 24 * 60,
+        "OMS.VISIT": None,
+        "UTILITY": None,
+        "CERTIFICATE": 7 * 24 * 60,
+    }
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -50,6 +50,7 @@ REGION = """
         ('MEDICINE', 3, 'Лекарства', 'Medicine', 1, 1, 1, '2027-01-01', '2027-12-31'),
         ('OMS.VISIT', 1, 'Посещение', 'Visit', 3, 1, 1, '2026-01-01', '2030-12-31'),
         ('CERTIFICATE', 1, 'Сертификат', 'Certificate', 2, 2, 2, '2026-01-01', '2030-12-31');
+    UPDATE regulations.service SET reserve_minutes = 90 WHERE service = 'MEDICINE';
     INSERT INTO regulations.item VALUES
         ('B-2', 'B', 796, 0, NULL, 'Второй', 'Second'),
         ('A-1', 'A', 113, 3, 5000, 'Первый', 'First');
@@ -180,6 +181,7 @@ def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> 
                 evidence=1,
                 consumes=1,
                 shortage=1,
+                reserve_minutes=90,
             ),
         ),
         items=(

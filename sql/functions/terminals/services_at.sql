@@ -7,11 +7,14 @@ RETURNS TABLE (
     name_en text,
     evidence smallint,
     consumes smallint,
-    shortage smallint
+    shortage smallint,
+    -- how long a reservation stands, 0: the service takes none
+    reserve_minutes integer
 )
 LANGUAGE sql STABLE AS $$
 SELECT DISTINCT ON (s.service)
-    s.service, s.version, s.name_ru, s.name_en, s.evidence, s.consumes, s.shortage
+    s.service, s.version, s.name_ru, s.name_en, s.evidence, s.consumes, s.shortage,
+    coalesce(s.reserve_minutes, 0)
 FROM terminals.terminal_service AS allowed
 INNER JOIN regulations.service AS s ON allowed.service = s.service
 WHERE allowed.terminal_id = p_terminal_id AND p_on BETWEEN s.valid_from AND s.valid_to
