@@ -11,7 +11,7 @@ SPK_VENV=${SPK_VENV:-$ROOT/.venv}
 READER_PACKAGES=(gcc libpcsclite-dev pcscd pkg-config swig vsmartcard-vpcd)
 # The foreign tools that the tests call.
 # shellcheck disable=SC2034 # the scripts that source this file name it
-TEST_PACKAGES=(opensc openssl softhsm2 ykcs11 yubico-piv-tool)
+TEST_PACKAGES=(faketime opensc openssl softhsm2 ykcs11 yubico-piv-tool)
 
 say() { printf '==> %s\n' "$*" >&2; }
 

@@ -249,8 +249,11 @@ class Terminal:
         await self._give(self.shop.sale(self._somebody(), lines=syrup))
 
     async def _advise(self) -> None:
-        quantity = self._chance.choice((1, 2, GREEDY_QUANTITY))
-        await self._give(self.shop.sale(self._somebody(), quantity, advice=True))
+        who, quantity = self._somebody(), self._chance.randint(1, 2)
+        if self._chance.random() < 0.3:
+            # Of one citizen only: whoever is bled dry by an advice is approved nothing more.
+            who, quantity = citizen(self._load.citizens), GREEDY_QUANTITY
+        await self._give(self.shop.sale(who, quantity, advice=True))
 
     async def _inquire(self) -> None:
         await self._give(self.shop.inquiry(self._somebody()))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from hsm_stub.key_material import KeyMaterial
+from processing.kernel.clock import Clock
 from processing.wire.iso8583.mac import Mac
 from tests.faults.auditor import Finding, audit_run, receipt_public_key_of
 from tests.faults.counters import Counted, Counters
@@ -22,10 +23,13 @@ from tests.plugins.town import build_town, business_day
 class Pair:
     """Two centres that share a database, each with a lane and a port of its own."""
 
-    def __init__(self, database: Database, material: KeyMaterial) -> None:
+    def __init__(
+        self, database: Database, material: KeyMaterial, clock: Clock | None = None
+    ) -> None:
         self.database = database
         self.counters = Counters()
-        self.centres = [LiveCentre(database, material, Port()) for _ in range(2)]
+        port = Port() if clock is None else Port(clock=clock)
+        self.centres = [LiveCentre(database, material, port) for _ in range(2)]
         self.receipt_public_key = receipt_public_key_of(material)
         self._turns = itertools.cycle(self.centres)
         self._macs: dict[str, Mac] = {}
@@ -46,12 +50,7 @@ class Pair:
 
     async def end_sessions(self) -> None:
         """End every session of the database, in the middle of whatever it does."""
-        async with self.database.connect() as connection:
-            ended = await connection.fetch(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        self.counters.add(Counted.SESSIONS_KILLED, len(ended))
+        self.counters.add(Counted.SESSIONS_KILLED, await end_sessions(self.database))
 
     async def findings(self, load: Load) -> list[Finding]:
         """Ask for everything again, then audit."""
@@ -61,17 +60,27 @@ class Pair:
             return await audit_run(connection, load.ledger, self.receipt_public_key)
 
 
+async def end_sessions(database: Database) -> int:
+    """End every session of a database; return how many there were."""
+    async with database.connect() as connection:
+        ended = await connection.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    return len(ended)
+
+
 @contextlib.asynccontextmanager
 async def serving_pair(
-    database: Database, material: KeyMaterial, citizens: int = 8, granted: int = 60
+    database: Database, material: KeyMaterial, *, granted: int = 60, clock: Clock | None = None
 ) -> AsyncIterator[Pair]:
     """Serve the town from two centres; its allowances are small enough to run out."""
     async with database.connect() as connection:
-        await build_town(connection, citizens, granted)
+        await build_town(connection, granted=granted)
         await connection.execute(
             "SELECT journal.ensure_partitions($1::date, $1::date + 1)", business_day()
         )
-    pair = Pair(database, material)
+    pair = Pair(database, material, clock)
     async with contextlib.AsyncExitStack() as ends:
         for centre in pair.centres:
             await ends.enter_async_context(centre.serving())
