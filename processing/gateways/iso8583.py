@@ -388,7 +388,12 @@ class TerminalConnection(asyncio.Protocol):
         if self._heard_all:
             transport.close()
             return
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:
+            # The terminal reset the connection, and the loop has not noticed yet.
+            transport.abort()
+            return
         if not transport.is_reading():
             transport.resume_reading()
 
