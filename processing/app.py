@@ -32,12 +32,14 @@ from hsm_stub.client.async_client import AsyncHsmClient, connect_async
 from hsm_stub.client.errors import HsmError
 from processing.authorization.batcher import BatchMetrics
 from processing.authorization.engine import Engine
+from processing.authorization.model import Asker
 from processing.authorization.store import AuthorizationStore
 from processing.cards.issuing import Issuing
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.store import CardStore
 from processing.gateways.http import HttpParts, Probe, http_application, probe_all
-from processing.gateways.iso8583 import Gateway, GatewayLimits, GatewayMetrics
+from processing.gateways.iso8583 import Gateway
+from processing.gateways.port import GatewayLimits, GatewayMetrics
 from processing.gateways.rate import TERMINAL_RATE_PER_SECOND
 from processing.journal.lane import Lane, lanes_held
 from processing.journal.store import JournalStore
@@ -71,7 +73,7 @@ from processing.wire.iso8583.messages import (
 )
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import FramingName, ProfileName
-from processing.wire.transaction import Answer, Request
+from processing.wire.transaction import Request
 from processing.workers.handing import open_listeners
 from processing.workers.link import WorkerLink
 from processing.workers.measurements import SUPERVISOR, one_page
@@ -393,9 +395,9 @@ class TerminalDesk:
         self._clock = clock
         self._log = log
 
-    async def authorize(self, request: Request, first_right: int) -> Answer:
-        """Decide a transaction."""
-        return await self._engine.authorize(request, first_right)
+    def authorize(self, request: Request, first_right: int, asker: Asker) -> None:
+        """Decide a transaction; tell the asker, now or later."""
+        self._engine.authorize(request, first_right, asker)
 
     async def settle(self, totals: Totals) -> TotalsAnswer:
         """Compare a terminal's totals with the centre's."""

@@ -14,9 +14,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from processing.authorization.model import Case
+from processing.authorization.model import Waiting
 from processing.kernel.metrics import BATCH_SIZE_BUCKETS
-from processing.wire.transaction import Answer
 
 BATCH_MAX: Final = 256
 """Most cases in one database call."""
@@ -24,12 +23,11 @@ BATCH_MAX: Final = 256
 WAITING_MAX: Final = 4 * BATCH_MAX
 """Most cases that wait for a batch; the next is told to try later."""
 
-Decide = Callable[[Sequence[Case]], Awaitable[list[Answer]]]
-"""Decides a batch whose keys differ; returns the answers in order and does not raise."""
+Decide = Callable[[Sequence[Waiting]], Awaitable[None]]
+"""Decides a batch whose keys differ and sees to it that each asker is told; does not raise.
 
-
-class QueueFullError(Exception):
-    """The queue is at its bound: nothing was decided, the caller may try later."""
+It may return before they are told: then the next batch is decided meanwhile.
+"""
 
 
 class BatchMetrics:
@@ -56,29 +54,31 @@ class Batcher:
     def __init__(self, decide: Decide, metrics: BatchMetrics) -> None:
         self._decide = decide
         self._metrics = metrics
-        self._waiting: deque[tuple[Case, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         metrics.waiting.set_function(lambda: len(self._waiting))
 
-    def check_room(self) -> None:
-        """Raise `QueueFullError` when `submit` would, so that nothing is prepared in vain."""
+    def admits(self) -> bool:
+        """Whether one more case may be put; asked before anything is prepared in vain.
+
+        A case that may not is counted as turned away.
+        """
         if self._closing or len(self._waiting) >= WAITING_MAX:
             self._metrics.turned_away.inc()
-            raise QueueFullError
+            return False
+        return True
+
+    def put(self, waiting: Waiting) -> None:
+        """Queue a case for the next batch with room for it."""
+        if not self._waiting:
+            self._arrived.set()
+        self._waiting.append(waiting)
 
     def start(self) -> None:
         """Begin to decide; needs a running event loop."""
         self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def submit(self, case: Case) -> Answer:
-        """Return the answer once its decision is committed; raises `QueueFullError` at once."""
-        self.check_room()
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((case, future))
-        self._arrived.set()
-        return await future
 
     async def drain(self) -> None:
         """Take no more, decide what was accepted, then end."""
@@ -95,31 +95,19 @@ class Batcher:
                 continue
             batch = self._next_batch()
             self._metrics.size.observe(len(batch))
-            try:
-                answers = await self._decide([case for case, _ in batch])
-                decided = list(zip(batch, answers, strict=True))
-            except Exception as error:
-                # A fault of one batch is told to whoever waits for it; the next one goes on.
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), answer in decided:
-                # The connection that asked may be gone; its decision stands all the same.
-                if not future.done():
-                    future.set_result(answer)
+            await self._decide(batch)
 
-    def _next_batch(self) -> list[tuple[Case, asyncio.Future[Answer]]]:
+    def _next_batch(self) -> list[Waiting]:
         keys = set()
-        batch: list[tuple[Case, asyncio.Future[Answer]]] = []
+        batch: list[Waiting] = []
         later = []
         while self._waiting and len(batch) < BATCH_MAX:
-            entry = self._waiting.popleft()
-            key = entry[0].request.key
+            waiting = self._waiting.popleft()
+            key = waiting.case.request.key
             if key in keys:
-                later.append(entry)
+                later.append(waiting)
                 continue
             keys.add(key)
-            batch.append(entry)
+            batch.append(waiting)
         self._waiting.extendleft(reversed(later))
         return batch

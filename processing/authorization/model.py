@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from processing.wire.outcome import Outcome
-from processing.wire.transaction import Decision, Request, Right
+from processing.wire.transaction import Answer, Decision, Request, Right
 
 
 class Proof(IntEnum):
@@ -18,6 +19,13 @@ class Proof(IntEnum):
     RIGHT = 1
     CARD_UNKNOWN = 2
     WRONG = 3
+
+
+class Asker(Protocol):
+    """Whoever waits for the answer to one request. It is told exactly once."""
+
+    def answered(self, answer: Answer) -> None:
+        """Take the answer; never raises, whatever became of the asker meanwhile."""
 
 
 class CardKey(msgspec.Struct, frozen=True):
@@ -32,7 +40,7 @@ class CardKey(msgspec.Struct, frozen=True):
     pin: bytes
 
 
-class Case(msgspec.Struct, frozen=True, eq=False):
+class Case(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A request made ready for the rules.
 
     `holder_id` is the request's, or the card's own holder when an inquiry names none; `bucket`
@@ -47,7 +55,15 @@ class Case(msgspec.Struct, frozen=True, eq=False):
     bucket: int
 
 
-class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+class Waiting(msgspec.Struct, frozen=True, eq=False):
+    """A case that waits for its batch, who asked, and where an inquiry's page of rights begins."""
+
+    case: Case
+    asker: Asker
+    first_right: int = 0
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What engine.authorize answered to one case.
 
     `decision` is None when the key belongs to another request. `replayed` tells a stored decision

@@ -10,12 +10,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from processing.authorization.model import CardKey, Proof
+from processing.authorization.verifying import Verify, verifier
 from processing.kernel.turns import Turns
 from processing.wire.transaction import Evidence, Request
 
@@ -28,8 +26,17 @@ LOOKUPS_AT_ONCE_MAX: Final = 4
 LOOKUPS_WAITING_MAX: Final = 1_024
 """Most cards that wait to be looked up; the next is told to try later."""
 
-_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-_PREHASHED: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
+_HALF_ORDER: Final = (
+    0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 // 2
+).to_bytes(32)
+_R_PLAIN: Final = b"\x30\x44\x02\x20"
+_R_SIGNED: Final = b"\x30\x45\x02\x21\x00"
+_S_PLAIN: Final = b"\x02\x20"
+
+# Asking an enum for a member takes as long as three look-ups.
+_NONE: Final = Evidence.NONE
+_PIN: Final = Evidence.PIN
+_NOT_NEEDED, _RIGHT, _CARD_UNKNOWN, _WRONG = Proof
 
 LoadCard = Callable[[bytes], Awaitable[CardKey | None]]
 """Looks one card up by its GUID; None when it is not registered."""
@@ -38,30 +45,33 @@ LoadCard = Callable[[bytes], Awaitable[CardKey | None]]
 class KnownCard:
     """One card's keys, parsed when first used."""
 
+    __slots__ = ("_pin", "_tap", "key")
+
     def __init__(self, key: CardKey) -> None:
         self.key = key
-        self._parsed: dict[Evidence, ec.EllipticCurvePublicKey] = {}
+        self._tap: Verify | None = None
+        self._pin: Verify | None = None
 
     def proves(self, request: Request, digest: bytes) -> bool:
         """Whether this card signed `digest` with the key that the request's evidence calls for."""
-        r = int.from_bytes(request.signature[:32])
-        s = int.from_bytes(request.signature[32:])
-        if s > _ORDER // 2:
+        signature = request.signature
+        # Big-endian numbers of one length compare as their bytes do.
+        if signature[32:] > _HALF_ORDER:
             return False
-        try:
-            public_key = self._public_key(request.evidence)
-            public_key.verify(encode_dss_signature(r, s), digest, _PREHASHED)
-        except InvalidSignature:
-            return False
-        return True
+        if request.evidence is _PIN:
+            verify = self._pin = self._pin or verifier(self.key.pin)
+        else:
+            verify = self._tap = self._tap or verifier(self.key.tap)
+        return verify(digest, der_signature(signature))
 
-    def _public_key(self, evidence: Evidence) -> ec.EllipticCurvePublicKey:
-        if evidence not in self._parsed:
-            point = self.key.pin if evidence is Evidence.PIN else self.key.tap
-            self._parsed[evidence] = ec.EllipticCurvePublicKey.from_encoded_point(
-                ec.SECP256R1(), point
-            )
-        return self._parsed[evidence]
+
+def der_signature(signature: bytes) -> bytes:
+    """Return r‖s (64 bytes) as the DER sequence of two integers that libraries want (RFC 3279)."""
+    r, s = signature[:32], signature[32:]
+    if r[0] and 0 < s[0] < 0x80:
+        # All but one in 128 of low-S signatures: only r may need a sign byte.
+        return (_R_SIGNED if r[0] & 0x80 else _R_PLAIN) + r + _S_PLAIN + s
+    return encode_dss_signature(int.from_bytes(r), int.from_bytes(s))
 
 
 class CardCache:
@@ -80,14 +90,17 @@ class CardCache:
     def __len__(self) -> int:
         return len(self._cards)
 
-    async def card(self, card_id: bytes) -> KnownCard | None:
-        """Return the card with this GUID (16 bytes), or None when it is not registered."""
-        known = self._cards.get(card_id)
-        if known is not None:
+    def known(self, card_id: bytes) -> KnownCard | None:
+        """Return the card if it was seen lately, without asking anybody."""
+        card = self._cards.get(card_id)
+        if card is not None:
             self._cards.move_to_end(card_id)
-            return known
+        return card
+
+    async def card(self, card_id: bytes) -> KnownCard | None:
+        """Look up the card with this GUID (16 bytes); None when it is not registered."""
         async with self._lookups:
-            if (known := self._cards.get(card_id)) is not None:
+            if (known := self.known(card_id)) is not None:
                 # Somebody with the same card was before in the queue.
                 return known
             loaded = await self._load(card_id)
@@ -101,8 +114,8 @@ class CardCache:
 
 def check_proof(request: Request, digest: bytes, card: KnownCard | None) -> Proof:
     """Return what the signature proves. `card` is the one the request names, if registered."""
-    if request.evidence is Evidence.NONE:
-        return Proof.NOT_NEEDED
+    if request.evidence is _NONE:
+        return _NOT_NEEDED
     if card is None:
-        return Proof.CARD_UNKNOWN
-    return Proof.RIGHT if card.proves(request, digest) else Proof.WRONG
+        return _CARD_UNKNOWN
+    return _RIGHT if card.proves(request, digest) else _WRONG

@@ -1,36 +1,36 @@
-"""The ISO 8583 gateway: frames on TCP in, answers out, nothing decided here.
+"""The ISO 8583 gateway: the way of one message from its frame to its answer; nothing decided here.
 
 Of each frame: read it (a fault is answered with 30 and the connection kept), find the terminal's
-key, check the MAC, hand the message on, answer under the same key. Frames of one connection are
+key, check the MAC, hand the message on, answer under the same key. Messages of one connection are
 worked on side by side, so answers may overtake each other; a terminal matches them by STAN.
 
-Bounds (`GatewayLimits`): so many connections, each with so many frames under way, after which its
-socket is not read until one is answered; a terminal that does not read its answers stops being
-read as well, and holds up nobody else. Every message that could be read is answered, also when
-something in the centre fails: the answer then decides nothing.
+`Gateway.begin` and `Exchange.answered` are the two halves of that way, and nearly all traffic goes
+it without a task, a future or a lock. What must wait for somebody (a key that is not at hand,
+totals, a message about the connection) is an errand of its own. Every message that could be read
+is answered, also when something in the centre fails: the answer then decides nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import logging
 import socket
 import time
-from collections import deque
-from collections.abc import Callable
-from typing import Protocol, assert_never, cast
+from collections.abc import Callable, Mapping
+from typing import Protocol, assert_never
 
-import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import FilteringBoundLogger
 
 from hsm_stub.client.errors import HsmError
-from processing.gateways.rate import TERMINAL_RATE_PER_SECOND, TerminalRates
+from processing.authorization.model import Asker
+from processing.gateways.connection import Port, Sender, TerminalConnection, Turns
+from processing.gateways.port import GatewayLimits, GatewayMetrics
+from processing.gateways.rate import TerminalRates
+from processing.kernel.errands import Errands
 from processing.kernel.errors import DatabaseError
-from processing.kernel.metrics import LATENCY_BUCKETS_SECONDS
 from processing.wire.iso8583.answers import encode_answer, malformed_answer, undecided_answer
-from processing.wire.iso8583.errors import Frame, FramingError, WireError
-from processing.wire.iso8583.framing import FrameReader, Framing
+from processing.wire.iso8583.errors import Frame, WireError
+from processing.wire.iso8583.framing import Framing
 from processing.wire.iso8583.mac import Mac
 from processing.wire.iso8583.messages import (
     Network,
@@ -46,80 +46,33 @@ from processing.wire.outcome import Outcome
 from processing.wire.transaction import Answer, Request
 
 
-class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one port.
-
-    `outstanding_max` frames of a connection are worked on at a time. `write_buffer_max_bytes` of
-    unread answers stop a connection from being read. A connection on which nothing came for
-    `idle_timeout_ms` is closed; the terminal opens another. A connection that is being closed has
-    `close_timeout_ms` to take its last answers. When `frames_max` frames of all connections are
-    under way, or a terminal sent more than `terminal_rate_per_second` (0: any number) allows, an
-    authentic message is told at once to try later.
-    """
-
-    connections_max: int = 2_000
-    outstanding_max: int = 64
-    write_buffer_max_bytes: int = 256 * 1024
-    idle_timeout_ms: int = 900_000
-    close_timeout_ms: int = 2_000
-    frames_max: int = 2_048
-    terminal_rate_per_second: int = TERMINAL_RATE_PER_SECOND
-
-
 class TerminalMacs(Protocol):
     """Finds the key of a terminal."""
 
+    def known(self, terminal_id: str, key_id: int) -> Mac | None:
+        """Return a key that is at hand."""
+
     async def mac(self, terminal_id: str, key_id: int) -> Mac | None:
-        """Return the key, or None when terminal or generation are not registered."""
+        """Look the key up; None when terminal or generation are not registered."""
 
     async def proven(self, terminal_id: str, key_id: int) -> None:
-        """Take note that a message under a key was authentic.
+        """Take note that a message was authentic whose key had to be looked up.
 
-        Only the first message under a new key matters; such a key comes from no cache.
+        Only the first message under a new key matters; such a key is never at hand.
         """
 
 
 class Handlers(Protocol):
     """What the gateway hands messages on to. Nothing of it raises for what a terminal sent."""
 
-    async def authorize(self, request: Request, first_right: int) -> Answer:
-        """Decide a transaction."""
+    def authorize(self, request: Request, first_right: int, asker: Asker) -> None:
+        """Decide a transaction; tell the asker, now or later."""
 
     async def settle(self, totals: Totals) -> TotalsAnswer:
         """Compare a terminal's totals of a day with the centre's."""
 
     async def network(self, message: Network) -> NetworkAnswer:
         """Answer a message about the connection itself."""
-
-
-class GatewayMetrics:
-    """What operators see of the gateway."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.connections = Gauge(
-            "spk_iso8583_connections", "Open terminal connections", registry=registry
-        )
-        self.answers = Counter(
-            "spk_iso8583_answers", "Answers by outcome", ["outcome"], registry=registry
-        )
-        self.under_way = Gauge(
-            "spk_iso8583_under_way", "Frames that wait for their answers", registry=registry
-        )
-        self.turned_away = Counter(
-            "spk_iso8583_turned_away",
-            "Messages told to try later before anything was looked at, by the limit they met",
-            ["limit"],
-            registry=registry,
-        )
-        self.framing_faults = Counter(
-            "spk_iso8583_framing_faults", "Connections closed for bad framing", registry=registry
-        )
-        self.seconds = Histogram(
-            "spk_iso8583_seconds",
-            "Seconds from a whole frame to its answer",
-            buckets=LATENCY_BUCKETS_SECONDS,
-            registry=registry,
-        )
 
 
 class Gateway:
@@ -136,23 +89,32 @@ class Gateway:
         metrics: GatewayMetrics,
         limits: GatewayLimits | None = None,
     ) -> None:
-        self.framing = framing
-        self.profile = profile
+        self.limits = limits or GatewayLimits()
+        self.under_way = 0
+        self._profile = profile
         self._keys = keys
         self._handlers = handlers
         self.log = log
-        self.metrics = metrics
-        self.limits = limits or GatewayLimits()
-        self.connections: set[TerminalConnection] = set()
-        self.under_way = 0
+        # Every decision stands in the journal; a line for each here costs a sixth of the time.
+        self.logs_decisions = log.is_enabled_for(logging.DEBUG)
+        self._metrics = metrics
+        self._answered: list[tuple[Outcome, int]] = []
         self._rates = TerminalRates(self.limits.terminal_rate_per_second)
+        self._errands = Errands()
+        turns = Turns(self.begin, self._measure)
+        self._port = Port(framing, self.limits, metrics, log, turns)
         self._server: asyncio.Server | None = None
         metrics.under_way.set_function(lambda: self.under_way)
+
+    @property
+    def connections(self) -> set[TerminalConnection]:
+        """The connections that are open."""
+        return self._port.connections
 
     async def listen(self, host: str, port: int) -> int:
         """Begin to serve; return the port (of use when 0 was asked). Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: TerminalConnection(self), host, port)
+        self._server = await loop.create_server(lambda: TerminalConnection(self._port), host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def adopt(self, connection: socket.socket, gone: Callable[[], None]) -> None:
@@ -161,7 +123,7 @@ class Gateway:
         Raises OSError when it broke before.
         """
         await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: TerminalConnection(self, gone), connection
+            lambda: TerminalConnection(self._port, gone), connection
         )
 
     async def close(self) -> None:
@@ -169,238 +131,190 @@ class Gateway:
         if self._server is not None:
             self._server.close()
         await asyncio.gather(*(connection.finish() for connection in list(self.connections)))
+        await self._errands.done()
 
-    async def answer(self, message: bytes) -> bytes:
-        """Return the answer to one message; a fault of the centre is answered with TRY_LATER."""
+    def begin(self, frame: Frame, sender: Sender, heard_ns: int) -> None:
+        """Work on a frame; its sender gets one answer. `heard_ns` is monotonic. Never raises.
+
+        This is the first half of a transaction's way; it ends in `Handlers.authorize`.
+        """
+        self.under_way += 1
         try:
-            parsed = parse_message(message, self.profile)
+            parsed = parse_message(frame.message, self._profile)
         except WireError as error:
-            self.log.warning(
-                "message not understood",
-                field=error.field,
-                offset=error.offset,
-                expected=error.expected,
-                found=error.found,
-            )
-            self._count(error.outcome)
-            return malformed_answer(error, self.profile)
-        log = self.log.bind(terminal=parsed.terminal_id)
+            self._not_understood(error, frame, sender, heard_ns)
+            return
+        exchange = Exchange(self, sender, frame, parsed, heard_ns)
         try:
-            return await self._answer_parsed(parsed, log)
-        except (DatabaseError, HsmError) as error:
-            log.error("terminal key not to be had", fault=str(error))
+            mac = self._keys.known(parsed.terminal_id, parsed.key_id)
+            if mac is None:
+                self._errands.start(self._look_up_key(exchange))
+            elif exchange.authentic(mac):
+                self._hand_on(exchange)
         except Exception as error:
-            # Whatever it is, the terminal must not wait for an answer that never comes.
-            log.error("answer failed", exc_info=error)
-        self._count(Outcome.TRY_LATER)
-        return undecided_answer(Outcome.TRY_LATER, parsed, None)
+            exchange.failed(error)
 
-    async def _answer_parsed(self, parsed: ParsedMessage, log: FilteringBoundLogger) -> bytes:
-        mac = await self._keys.mac(parsed.terminal_id, parsed.key_id)
-        if mac is None or not parsed.authentic(mac):
-            outcome = Outcome.TERMINAL_UNKNOWN if mac is None else Outcome.MAC_WRONG
-            log.warning("message not authentic", outcome=outcome.name, key=parsed.key_id)
-            self._count(outcome)
-            return undecided_answer(outcome, parsed, None)
-        await self._keys.proven(parsed.terminal_id, parsed.key_id)
-        if (limit := self._limit_met(parsed.terminal_id)) is not None:
-            self.metrics.turned_away.labels(limit).inc()
-            self._count(Outcome.TRY_LATER)
-            log.debug("message turned away", limit=limit)
-            return undecided_answer(Outcome.TRY_LATER, parsed, mac, {"limit": limit})
-        return await self._answer_authentic(parsed, mac, log)
+    async def _look_up_key(self, exchange: Exchange) -> None:
+        """Go on with a message whose key is not at hand."""
+        parsed = exchange.parsed
+        try:
+            mac = await self._keys.mac(parsed.terminal_id, parsed.key_id)
+            if mac is None:
+                exchange.not_authentic(Outcome.TERMINAL_UNKNOWN)
+            elif exchange.authentic(mac):
+                await self._keys.proven(parsed.terminal_id, parsed.key_id)
+                self._hand_on(exchange)
+        except Exception as error:
+            exchange.failed(error)
 
-    def _limit_met(self, terminal_id: str) -> str | None:
-        """Return the limit that keeps an authentic message from being worked on."""
+    def _hand_on(self, exchange: Exchange) -> None:
+        """Hand an authentic message to whoever answers it."""
+        parsed = exchange.parsed
         if self.under_way > self.limits.frames_max:
-            return "centre"
-        if not self._rates.admit(terminal_id, time.monotonic_ns()):
-            return "terminal"
-        return None
-
-    async def _answer_authentic(
-        self, parsed: ParsedMessage, mac: Mac, log: FilteringBoundLogger
-    ) -> bytes:
-        answer: Answer | TotalsAnswer | NetworkAnswer
+            self._turn_away(exchange, "centre")
+            return
+        if not self._rates.admit(parsed.terminal_id, exchange.heard_ns):
+            self._turn_away(exchange, "terminal")
+            return
         match parsed.message:
             case Transaction(request=request, first_right=first_right):
-                answer = await self._handlers.authorize(request, first_right)
-                # Every decision stands in the journal; a line for each here would cost a sixth of
-                # the worker's time.
-                log.debug(
-                    "transaction",
-                    kind=request.kind.name,
-                    date=str(request.key.business_date),
-                    stan=request.key.stan,
-                    outcome=answer.outcome.name,
-                    repeat=request.repeat,
-                )
+                self._handlers.authorize(request, first_right, exchange)
             case Totals() as totals:
-                answer = await self._handlers.settle(totals)
-                log.info("totals", date=str(totals.business_date), result=answer.settlement.name)
+                self._errands.start(self._settle(totals, exchange))
             case Network() as network:
-                answer = await self._handlers.network(network)
+                self._errands.start(self._tell_network(network, exchange))
             case _:
                 assert_never(parsed.message)
-        message = encode_answer(answer, parsed, mac)
-        self._count(answer.outcome)
-        return message
 
-    def _count(self, outcome: Outcome) -> None:
-        self.metrics.answers.labels(outcome.name).inc()
+    async def _settle(self, totals: Totals, exchange: Exchange) -> None:
+        try:
+            answer = await self._handlers.settle(totals)
+        except Exception as error:
+            exchange.failed(error)
+            return
+        self.log.info(
+            "totals",
+            terminal=totals.terminal_id,
+            date=str(totals.business_date),
+            result=answer.settlement.name,
+        )
+        exchange.answered(answer)
+
+    async def _tell_network(self, network: Network, exchange: Exchange) -> None:
+        try:
+            answer = await self._handlers.network(network)
+        except Exception as error:
+            exchange.failed(error)
+        else:
+            exchange.answered(answer)
+
+    def _turn_away(self, exchange: Exchange, limit: str) -> None:
+        self._metrics.turned_away.labels(limit).inc()
+        self.log.debug("message turned away", limit=limit, terminal=exchange.parsed.terminal_id)
+        exchange.undecided(Outcome.TRY_LATER, {"limit": limit})
+
+    def _not_understood(
+        self, error: WireError, frame: Frame, sender: Sender, heard_ns: int
+    ) -> None:
+        self.log.warning(
+            "message not understood",
+            field=error.field,
+            offset=error.offset,
+            expected=error.expected,
+            found=error.found,
+        )
+        self.note_answered(error.outcome, heard_ns)
+        sender.send(malformed_answer(error, self._profile), frame.answer_tpdu)
+
+    def note_answered(self, outcome: Outcome, heard_ns: int) -> None:
+        """Count an answer that is about to leave."""
+        self.under_way -= 1
+        self._answered.append((outcome, heard_ns))
+
+    def _measure(self) -> None:
+        answered, self._answered = self._answered, []
+        self._metrics.answered(answered, time.monotonic_ns())
 
 
-class TerminalConnection(asyncio.Protocol):
-    """One terminal's connection.
+class Exchange:
+    """One message under way, from its frame to its answer, which is sent exactly once.
 
-    It ends in three ways: the terminal hung up, the terminal has said all it will say and was
-    answered, or the centre wants no more. In the last case the centre says so and goes on reading,
-    deaf, until the terminal hangs up too: closing at once would reset the connection and might
-    take answers away that the terminal has not read yet.
+    It is the `Asker` of a transaction.
     """
 
-    _numbers = itertools.count(1)
+    __slots__ = ("_gateway", "_mac", "_sender", "_tpdu", "heard_ns", "parsed")
 
-    def __init__(self, gateway: Gateway, gone: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, gateway: Gateway, sender: Sender, frame: Frame, parsed: ParsedMessage, heard_ns: int
+    ) -> None:
         self._gateway = gateway
-        self._on_gone = gone
-        self._reader = FrameReader(gateway.framing)
-        self._log = gateway.log.bind(connection=next(self._numbers))
-        self._tasks: set[asyncio.Task[None]] = set()
-        # Frames of the last piece beyond `outstanding_max`; no more is read until they are begun.
-        self._queued: deque[Frame] = deque()
-        self._transport: asyncio.Transport | None = None
-        self._writable = True
-        self._finishing = False
-        self._heard_all = False
-        self._hung_up = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._gone = asyncio.Event()
+        self._sender: Sender | None = sender
+        self._tpdu = frame.answer_tpdu
+        self._mac: Mac | None = None
+        self.parsed = parsed
+        self.heard_ns = heard_ns
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection in, or turn it away past the bound."""
-        limits = self._gateway.limits
-        self._transport = transport = cast("asyncio.Transport", transport)
-        if len(self._gateway.connections) >= limits.connections_max:
-            self._log.warning("connection turned away", connections=limits.connections_max)
-            transport.abort()
-            return
-        transport.set_write_buffer_limits(high=limits.write_buffer_max_bytes)
-        self._gateway.connections.add(self)
-        self._gateway.metrics.connections.inc()
-        self._watch()
+    def authentic(self, mac: Mac) -> bool:
+        """Whether the terminal's key made the message's MAC; if not, the terminal is told so.
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection; what it asked is decided all the same."""
-        if self in self._gateway.connections:
-            self._gateway.connections.discard(self)
-            self._gateway.metrics.connections.dec()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._gone.set()
-        if self._on_gone is not None:
-            self._on_gone()
+        From now on the answer is sealed with that key.
+        """
+        if not self.parsed.authentic(mac):
+            self.not_authentic(Outcome.MAC_WRONG)
+            return False
+        self._mac = mac
+        return True
 
-    def data_received(self, data: bytes) -> None:
-        """Work on every whole frame in the stream."""
-        if self._finishing:
-            return
-        self._watch()
+    def not_authentic(self, outcome: Outcome) -> None:
+        """Tell a terminal that its message decides nothing, since it may be anybody's."""
+        parsed = self.parsed
+        self._gateway.log.warning(
+            "message not authentic",
+            terminal=parsed.terminal_id,
+            outcome=outcome.name,
+            key=parsed.key_id,
+        )
+        self.undecided(outcome)
+
+    def answered(self, answer: Answer | TotalsAnswer | NetworkAnswer) -> None:
+        """Send the answer: the second half of a transaction's way. Never raises."""
         try:
-            frames = self._reader.feed(data)
-        except FramingError as error:
-            self._log.warning("stream without frames, closed", fault=str(error))
-            self._gateway.metrics.framing_faults.inc()
-            self._queued.extend(error.frames)
-            self._close_when_answered()
+            message = encode_answer(answer, self.parsed, self._mac)
+            if self._gateway.logs_decisions:
+                self._log_decision(answer.outcome)
+        except Exception as error:
+            self.failed(error)
             return
-        self._queued.extend(frames)
-        self._regulate()
+        self._send(message, answer.outcome)
 
-    def eof_received(self) -> bool:
-        """Answer what was asked before the terminal closed its half; True keeps the other open."""
-        self._heard_all = True
-        self._close_when_answered()
-        return not self._hung_up
+    def undecided(self, outcome: Outcome, facts: Mapping[str, str] | None = None) -> None:
+        """Send an answer that decides nothing."""
+        self._send(undecided_answer(outcome, self.parsed, self._mac, facts), outcome)
 
-    def pause_writing(self) -> None:
-        """The terminal does not read its answers: stop reading its requests."""
-        self._writable = False
-        self._regulate()
+    def failed(self, error: Exception) -> None:
+        """Tell the terminal to try later: it must not wait for an answer that never comes."""
+        log = self._gateway.log.bind(terminal=self.parsed.terminal_id)
+        if isinstance(error, DatabaseError | HsmError):
+            log.error("terminal key not to be had", fault=str(error))
+        else:
+            log.error("answer failed", exc_info=error)
+        self.undecided(Outcome.TRY_LATER)
 
-    def resume_writing(self) -> None:
-        """The terminal reads again."""
-        self._writable = True
-        self._regulate()
+    def _send(self, message: bytes, outcome: Outcome) -> None:
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            self._gateway.note_answered(outcome, self.heard_ns)
+            sender.send(message, self._tpdu)
 
-    async def finish(self) -> None:
-        """Read no more, answer what was accepted, close; takes `close_timeout_ms` at most more."""
-        self._close_when_answered()
-        await self._gone.wait()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def _answer(self, frame: Frame) -> None:
-        gateway = self._gateway
-        with gateway.metrics.seconds.time():
-            message = await gateway.answer(frame.message)
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(gateway.framing.wrap(message, frame.answer_tpdu))
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._gateway.under_way -= 1
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("answer not sent", exc_info=error)
-        self._regulate()
-
-    def _close_when_answered(self) -> None:
-        if not self._finishing:
-            self._finishing = True
-            self._regulate()
-
-    def _regulate(self) -> None:
-        """Begin what there is room for; read on exactly while there is room for more."""
-        outstanding_max = self._gateway.limits.outstanding_max
-        while self._queued and len(self._tasks) < outstanding_max:
-            task = asyncio.get_running_loop().create_task(self._answer(self._queued.popleft()))
-            self._tasks.add(task)
-            self._gateway.under_way += 1
-            task.add_done_callback(self._ended)
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        if self._finishing and not self._tasks:
-            self._hang_up(transport)
-            return
-        room = len(self._tasks) < outstanding_max and self._writable and not self._finishing
-        if room and not transport.is_reading():
-            transport.resume_reading()
-        elif not room and transport.is_reading():
-            transport.pause_reading()
-
-    def _hang_up(self, transport: asyncio.Transport) -> None:
-        """Send what is unsent, then close; a terminal that takes too long is cut off."""
-        if self._hung_up:
-            return
-        self._hung_up = True
-        self._set_timer(self._gateway.limits.close_timeout_ms, transport.abort)
-        if self._heard_all:
-            transport.close()
-            return
-        try:
-            transport.write_eof()
-        except OSError:
-            # The terminal reset the connection, and the loop has not noticed yet.
-            transport.abort()
-            return
-        if not transport.is_reading():
-            transport.resume_reading()
-
-    def _watch(self) -> None:
-        self._set_timer(self._gateway.limits.idle_timeout_ms, self._close_when_answered)
-
-    def _set_timer(self, timeout_ms: int, then: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, then)
+    def _log_decision(self, outcome: Outcome) -> None:
+        if isinstance(self.parsed.message, Transaction):
+            request = self.parsed.message.request
+            self._gateway.log.debug(
+                "transaction",
+                terminal=request.key.terminal_id,
+                kind=request.kind.name,
+                date=str(request.key.business_date),
+                stan=request.key.stan,
+                outcome=outcome.name,
+                repeat=request.repeat,
+            )

@@ -29,6 +29,10 @@ LOOKUPS_WAITING_MAX: Final = 1_024
 """Most terminals that wait to be looked up; the next is told to try later."""
 
 
+_KEY_KNOWN_NS: Final = KEY_KNOWN_MAX_MS * 1_000_000
+_UNKNOWN: Final[tuple[Mac | None, int]] = (None, 0)
+
+
 class KeyDeriver(Protocol):
     """The part of the key service's client that terminals need."""
 
@@ -60,16 +64,23 @@ class TerminalKeys:
         self._macs: OrderedDict[tuple[str, int], tuple[Mac, int]] = OrderedDict()
         self._lookups = Turns(LOOKUPS_AT_ONCE_MAX, LOOKUPS_WAITING_MAX)
 
+    def known(self, terminal_id: str, key_id: int) -> Mac | None:
+        """Return a key that was learned not too long ago, without asking anybody."""
+        place = terminal_id, key_id
+        mac, learned_ns = self._macs.get(place, _UNKNOWN)
+        if self._monotonic_ns() - learned_ns > _KEY_KNOWN_NS:
+            return None
+        if mac is not None:
+            self._macs.move_to_end(place)
+        return mac
+
     async def mac(self, terminal_id: str, key_id: int) -> Mac | None:
-        """Return the key, or None for a terminal or generation that is not registered.
+        """Look up the key; None for a terminal or generation that is not registered.
 
         Raises the errors of the database and of the key service.
         """
-        if (known := self._known(terminal_id, key_id)) is not None:
-            self._macs.move_to_end((terminal_id, key_id))
-            return known
         async with self._lookups:
-            if (known := self._known(terminal_id, key_id)) is not None:
+            if (known := self.known(terminal_id, key_id)) is not None:
                 # An earlier message of the same terminal was before in the queue.
                 return known
             terminal = await self._store.terminal(terminal_id)
@@ -90,15 +101,9 @@ class TerminalKeys:
     async def proven(self, terminal_id: str, key_id: int) -> None:
         """Take note that a message under this key was authentic: a key handed out is now in use.
 
-        Nothing is to be done for a key that `mac` had ready. Raises the errors of the database.
+        Nothing is to be done for a key that is at hand. Raises the errors of the database.
         """
         if (terminal_id, key_id) in self._macs:
             return
         if await self._store.take_key(terminal_id, key_id):
             self._macs.pop((terminal_id, (key_id - 1) % GENERATIONS), None)
-
-    def _known(self, terminal_id: str, key_id: int) -> Mac | None:
-        """Return a key that was learned not too long ago."""
-        mac, learned_ns = self._macs.get((terminal_id, key_id), (None, 0))
-        aged = self._monotonic_ns() - learned_ns > KEY_KNOWN_MAX_MS * 1_000_000
-        return None if aged else mac

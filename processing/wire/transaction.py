@@ -2,7 +2,8 @@
 
 `Request` is the canonical request of DESIGN §6: everything the card signs, and its signature.
 `Decision` is what the centre decided and journalled; `Answer` is the decision with what the
-terminal shows beside it. All are plain frozen data; nothing here reads or writes.
+terminal shows beside it. All are plain frozen data; nothing here reads or writes. None of it can
+be part of a cycle, so the garbage collector need not look at it (`gc=False`).
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class SignatureAlgorithm(IntEnum):
     ECDSA_P256_SHA256 = 1
 
 
-class TransactionKey(msgspec.Struct, frozen=True, order=True):
+class TransactionKey(msgspec.Struct, frozen=True, order=True, gc=False):
     """Names one transaction: people quote date, terminal and STAN.
 
     `terminal_id` is eight characters A-Z 0-9 (DE41); `stan` is 1 to 999 999 (DE11);
@@ -106,7 +107,7 @@ class TransactionKey(msgspec.Struct, frozen=True, order=True):
     message_class: MessageClass
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line of goods or services as rung up.
 
     `quantity` counts the smallest unit: `quantity / 10**scale` of the unit with ОКЕИ code
@@ -121,7 +122,7 @@ class Line(msgspec.Struct, frozen=True):
     gross_kopecks: int
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A canonical request: the same content always gives the same digest.
 
     `card_id` is the GUID of the card's CHUID (16 bytes), `holder_id` the rights holder's UUID
@@ -161,14 +162,14 @@ class Request(msgspec.Struct, frozen=True):
         return sum(line.gross_kopecks for line in self.lines)
 
 
-class DecidedLine(msgspec.Struct, frozen=True):
+class DecidedLine(msgspec.Struct, frozen=True, gc=False):
     """What one line costs whom: covered by the measure and paid by the citizen, in kopecks."""
 
     covered_kopecks: int
     paid_kopecks: int
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A journalled decision: the same for every repeat of the request.
 
     `request_digest` is digest v1 of the request (32 bytes); `approval_code` six digits or "";
@@ -187,7 +188,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[DecidedLine, ...] = ()
 
 
-class Right(msgspec.Struct, frozen=True, kw_only=True):
+class Right(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One right as an inquiry or a balance shows it: codes and numbers, no personal data.
 
     `remaining` and `granted` count the smallest unit (`scale`, `unit_okei` as in `Line`);
@@ -207,7 +208,7 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: date
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What goes back to the terminal.
 
     `decision` is None exactly when the outcome decides nothing, or when nothing is decided under

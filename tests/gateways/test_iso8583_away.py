@@ -139,8 +139,10 @@ async def test_past_the_queues_bound_the_answer_is_try_later_at_once(live: LiveC
         turned_away = [await line.answer() for _ in range(60 - 4 - 8)]
         await transaction.rollback()
     assert {answer.outcome for answer in turned_away} == {Outcome.TRY_LATER}
-    rest = [await line.answer() for _ in range(4 + 8)]
-    assert {answer.outcome for answer in rest} == {Outcome.APPROVED}
+    rest = [(await line.answer()).outcome for _ in range(4 + 8)]
+    # Sales may come before the first batch has left the queue; then these are four more.
+    assert rest.count(Outcome.APPROVED) >= 8
+    assert set(rest) <= {Outcome.APPROVED, Outcome.TRY_LATER}
     for sale in sales:
         assert (await decided(line, sale)).outcome is Outcome.APPROVED
     assert await live.events() == 61
@@ -181,7 +183,7 @@ async def test_a_fault_of_the_centre_is_answered_and_logged(
 ) -> None:
     shop, line = Shop(), await live.line()
 
-    async def broken(*_: object) -> object:
+    def broken(*_: object) -> object:
         raise RuntimeError("nobody thought of this")
 
     with monkeypatch.context() as patch:

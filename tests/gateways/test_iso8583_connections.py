@@ -8,7 +8,7 @@ import socket
 import pytest
 from prometheus_client import generate_latest
 
-from processing.gateways.iso8583 import GatewayLimits
+from processing.gateways.port import GatewayLimits
 from processing.wire.iso8583.framing import FRAME_MAX_BYTES, Framing, LengthForm
 from processing.wire.iso8583.messages import Network, NetworkCode
 from processing.wire.outcome import Outcome
@@ -211,8 +211,8 @@ async def test_a_terminal_that_reads_nothing_is_paused_and_holds_up_nobody(
             deaf.writer.write(flood)
         transport = connection._transport
         assert transport is not None
-        await assert_until(lambda: not connection._writable, "its answers are not taken any more")
-        assert len(connection._tasks) <= limits.outstanding_max
+        await assert_until(lambda: not connection.writable, "its answers are not taken any more")
+        assert connection.outstanding <= limits.outstanding_max
         answer = await honest.decide(Shop(SHOPS[1]).sale(MARIA))
         assert answer.outcome is Outcome.APPROVED
         assert not transport.is_reading()
@@ -257,12 +257,15 @@ async def test_a_connection_that_speaks_stays_open(serve_town: ServeTown) -> Non
     async with serve_town(Port(limits=limits_with(idle_timeout_ms=2_000))) as live:
         line = await live.line()
         connection = next(iter(live.gateway.connections))
-        timers = set()
         for stan in range(1, 4):
+            before = connection._heard_ns
             await line.ask(echo(stan))
-            assert connection._timer is not None
-            timers.add(connection._timer.when())
-        assert len(timers) == 3, "each message starts the time-out anew"
+            assert connection._heard_ns > before, "each message starts the time-out anew"
+        connection._look_if_silent()
+        assert (await line.ask(echo(4))).outcome is Outcome.APPROVED
+        connection._heard_ns -= 2_000_000_000
+        connection._look_if_silent()
+        await assert_hung_up(line)
 
 
 async def test_connections_past_the_bound_are_turned_away(serve_town: ServeTown) -> None:
@@ -288,7 +291,7 @@ async def test_stopping_answers_what_was_accepted(live: LiveCentre) -> None:
         sent[line] = {sale.key for sale in sales}
     await assert_until(
         lambda: (
-            all(one._tasks for one in live.gateway.connections)
+            all(one.outstanding for one in live.gateway.connections)
             and len(live.gateway.connections) == 4
         ),
         "all lines are heard",

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processing.gateways.iso8583 import Gateway, GatewayMetrics
+from processing.authorization.model import Asker
+from processing.gateways.iso8583 import Gateway
+from processing.gateways.port import GatewayMetrics
 from processing.kernel.config import LogFormat, LogLevel
 from processing.kernel.log import open_log
 from processing.kernel.metrics import new_registry
@@ -33,9 +35,10 @@ from processing.wire.iso8583.messages import (
 )
 from processing.wire.iso8583.spec import Profile
 from processing.wire.outcome import Outcome
-from processing.wire.transaction import Answer, Request
+from processing.wire.transaction import Request
 from tests.authorization.audit import audit
 from tests.gateways.mutation import mutated
+from tests.gateways.senders import answer_to
 from tests.plugins.centre import ServeTown
 from tests.plugins.line import Line
 from tests.plugins.live_centre import LiveCentre, Port
@@ -95,7 +98,7 @@ async def test_broken_messages_are_answered_and_decide_nothing(
         sound = sound_messages(await foreign_line(live), Shop())
         chance = random.Random(SEED)
         for _ in range(MESSAGES):
-            check_answer(await live.gateway.answer(mutated(chance, sound, profile)), profile)
+            check_answer(await answer_to(live.gateway, mutated(chance, sound, profile)), profile)
         assert await live.events() == 0
         assert live.logged("answer failed") == []
 
@@ -105,7 +108,7 @@ async def test_memory_stays_flat_under_broken_messages(live: LiveCentre) -> None
 
     async def rounds(chance: random.Random, count: int) -> None:
         for _ in range(count):
-            await live.gateway.answer(mutated(chance, sound, Profile.BINARY))
+            await answer_to(live.gateway, mutated(chance, sound, Profile.BINARY))
         # The log is this test's own memory.
         live.log.seek(0)
         live.log.truncate()
@@ -196,6 +199,10 @@ def _resealed(chance: random.Random, line: Line, shop: Shop) -> bytes:
 class Nothing:
     """A centre that knows no terminal and must never be asked to decide."""
 
+    def known(self, terminal_id: str, key_id: int) -> Mac | None:
+        """Know no key."""
+        return None
+
     async def mac(self, terminal_id: str, key_id: int) -> Mac | None:
         """Know no key."""
         return None
@@ -204,7 +211,7 @@ class Nothing:
         """Fail the test."""
         raise AssertionError("a message was authentic")
 
-    async def authorize(self, request: Request, first_right: int) -> Answer:
+    def authorize(self, request: Request, first_right: int, asker: Asker) -> None:
         """Fail the test."""
         raise AssertionError("asked to decide")
 
@@ -236,7 +243,7 @@ def gateway_of_nothing(profile: Profile) -> tuple[Gateway, io.StringIO]:
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_are_answered(profile: Profile, message: bytes) -> None:
     gateway, log = gateway_of_nothing(profile)
-    check_answer(asyncio.run(gateway.answer(message)), profile)
+    check_answer(asyncio.run(answer_to(gateway, message)), profile)
     assert log.getvalue() == ""
 
 
@@ -251,7 +258,7 @@ async def test_long_fuzz(live: LiveCentre, request: pytest.FixtureRequest) -> No
     while time.monotonic() < ends:
         foreign = [mutated(chance, sound, Profile.BINARY) for _ in range(50)]
         for message in foreign:
-            check_answer(await live.gateway.answer(message), Profile.BINARY)
+            check_answer(await answer_to(live.gateway, message), Profile.BINARY)
         await line.send(*[_resealed(chance, line, shop) for _ in range(10)])
         for _ in range(10):
             await line.receive()

@@ -24,7 +24,8 @@ from processing.app import TerminalDesk
 from processing.authorization.batcher import BatchMetrics
 from processing.authorization.engine import Engine
 from processing.authorization.store import AuthorizationStore
-from processing.gateways.iso8583 import Gateway, GatewayLimits, GatewayMetrics
+from processing.gateways.iso8583 import Gateway
+from processing.gateways.port import GatewayLimits, GatewayMetrics
 from processing.journal.lane import Lane
 from processing.journal.store import JournalStore
 from processing.kernel.clock import Clock, SystemClock

@@ -15,7 +15,7 @@ import pytest
 
 from processing.authorization.batcher import BATCH_MAX, WAITING_MAX
 from processing.authorization.model import Ruling
-from processing.gateways.iso8583 import GatewayLimits
+from processing.gateways.port import GatewayLimits
 from processing.gateways.rate import TERMINAL_BURST_SECONDS
 from processing.kernel.database import DatabasePool, SessionLimits, session_settings
 from processing.kernel.roles import Role
