@@ -66,6 +66,7 @@ class Demo:
         self._issue_cards()
         self._serve()
         self._take_back()
+        self._put_aside()
         self._lose_an_answer()
         self._kill_the_centre()
         self._refuse_the_hostile()
@@ -239,6 +240,48 @@ class Demo:
         ru, en = "эналаприл возвращён на остаток", "the enalapril goes back to the balance"
         self._record(None, "AP000001", ru, en, Outcome.APPROVED)
         self._run_scene_rights()
+
+    def _put_aside(self) -> None:
+        """Reserve two packs, give one, take it back; the balance is what it was before."""
+        screen, parameters = self._screen, self._parameters["AP000001"]
+        screen.part("Отложить и вернуть", "Put aside and brought back")
+        self._play(
+            Scene(
+                "maria",
+                "AP000001",
+                ("reserve", "MEDICINE", "ENALAPRIL-10-20=2@145.50"),
+                Outcome.APPROVED,
+                "две упаковки эналаприла отложены",
+                "two packs of enalapril are put aside",
+            )
+        )
+        reserved = self._receipts("AP000001")[-1].stem
+        self._run("terminal", "reservations", "--params", parameters)
+        screen.caption(screen.words("взята одна, карта не нужна", "one is taken, without the card"))
+        given = self._run(
+            *("terminal", "complete", reserved, "ENALAPRIL-10-20=1", "--params", parameters)
+        )
+        self._expect(Outcome.APPROVED, given)
+        ru, en = "выдана одна, вторая снова на остатке", "one is given, the other is free again"
+        self._record(CAST["maria"], "AP000001", ru, en, Outcome.APPROVED)
+        completed = self._receipts("AP000001")[-1].stem
+        self._play(
+            Scene(
+                "maria",
+                "AP000001",
+                ("return", completed),
+                Outcome.APPROVED,
+                "упаковка сдана обратно в аптеку",
+                "the pack is brought back to the pharmacy",
+            )
+        )
+        self._run_scene_rights()
+        screen.caption(
+            screen.words("терминал меняет свой ключ на ходу", "a terminal changes its key")
+        )
+        self._run("terminal", "change-key", "--params", self._parameters["SC000001"])
+        ru, en = "ключ терминала сменён по линии", "the terminal's key is changed over the line"
+        self._record(None, "SC000001", ru, en, Outcome.APPROVED)
 
     def _over_failing_line(
         self, terminal: str, fault: Callable[[], None], scene: Scene, ru: str, en: str
