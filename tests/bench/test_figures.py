@@ -24,7 +24,7 @@ from bench.figures import (
 from bench.goals import verdicts
 from bench.latency import Latency
 from bench.references.pgbench import latencies_ns
-from bench.report import save
+from bench.report import SUBJECTS, save
 from bench.wal import accounted, bytes_between
 
 PLACE: Final = Place(
@@ -178,8 +178,10 @@ def test_files_written(tmp_path: Path) -> None:
     data, picture = save(found, tmp_path)
     assert msgspec.json.decode(data.read_bytes())["figures"]["place"]["mode"] == "quick"
     root = ElementTree.parse(picture).getroot()  # noqa: S314 - written a moment ago
-    assert len(root.findall("{*}polyline")) == 3
-    assert len(root.findall("{*}rect")) == 1 + len(found.rounds[0])
+    # Three percentiles for each load; every subject has its place.
+    assert len(root.findall("{*}circle")) == 3 * len(found.load_points)
+    words = [one.text for one in root.findall("{*}text")]
+    assert set(SUBJECTS.values()) <= set(words)
 
 
 def test_own_cpu_time_and_memory_are_seen() -> None:
