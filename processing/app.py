@@ -33,7 +33,9 @@ from hsm_stub.client.errors import HsmError
 from processing.authorization.batcher import BatchMetrics
 from processing.authorization.engine import Engine
 from processing.authorization.model import Asker
+from processing.authorization.expiry import ExpiryStore
 from processing.authorization.store import AuthorizationStore
+from processing.authorization.tasks import keep_expiring
 from processing.cards.issuing import Issuing
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.store import CardStore
@@ -250,9 +252,11 @@ class Centre:
         return hsm, pool
 
     async def _keep_until(self, stop: asyncio.Event, pool: DatabasePool) -> None:
-        """Look after partitions and embedded database until asked to stop."""
+        """Look after partitions, reservations and embedded database until asked to stop."""
         loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(self._keep_partitions(pool))]
+        lane = self._new_lane("expiry lane")
+        expiring = keep_expiring(ExpiryStore(pool), lane, self._clock, self._log)
+        tasks = [loop.create_task(self._keep_partitions(pool)), loop.create_task(expiring)]
         if self._settings.dsn is None:
             tasks.append(loop.create_task(self._keep_database()))
         await stop.wait()
@@ -260,6 +264,11 @@ class Centre:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await lane.release()
+
+    def _new_lane(self, use: str) -> Lane:
+        dsn = self._dsns[Role.PROCESSING]
+        return Lane(lambda: open_session(dsn, Role.PROCESSING, f"{self._name} {use}"))
 
     async def _own_page(self) -> tuple[bytes, str]:
         return one_page({"1": exposition(self._registry)[0].decode()})
@@ -280,8 +289,7 @@ class Centre:
 
     @contextlib.asynccontextmanager
     async def _engine(self, pool: DatabasePool, hsm: AsyncHsmClient) -> AsyncIterator[Engine]:
-        dsn = self._dsns[Role.PROCESSING]
-        lane = Lane(lambda: open_session(dsn, Role.PROCESSING, f"{self._name} lane"))
+        lane = self._new_lane("lane")
         engine = Engine(
             store=AuthorizationStore(pool),
             journal=JournalStore(pool),

@@ -192,7 +192,7 @@ def test_a_terminal_that_settled_and_sold_nothing(region: Database) -> None:
     async def settle_quiet_day() -> None:
         async with region.connect(Role.PROCESSING) as connection:
             await connection.execute(
-                "SELECT reconciliation.settle_terminal($1, $2, 1, $3, 0, 0, 0, 0, 0, 0)",
+                "SELECT reconciliation.settle_terminal($1, $2, 1, $3, 0, 0, 0, 0, 0, 0, 0, 0)",
                 CLINIC,
                 QUIET_DAY,
                 datetime(2026, 11, 19, 12, tzinfo=UTC),
