@@ -408,11 +408,18 @@ class Model:
             entries.append(grave)
             return
         mine = [one for one in entries if self._same_party(one.request, request)]
+        if not mine and all(one.state is State.CLOSED for one in entries):
+            mine = entries
         if not mine:
             raise Refusal(Outcome.ORIGINAL_MISMATCH)
-        if mine[-1].request.kind is Kind.INQUIRY:
+        standing = [
+            one
+            for one in mine
+            if one.request.kind is not Kind.INQUIRY
+            and one.state in (State.GIVEN, State.OPEN, State.CONFLICT)
+        ]
+        if not standing and mine[-1].request.kind is Kind.INQUIRY:
             raise Refusal(Outcome.ORIGINAL_MISMATCH, field="kind")
-        standing = [one for one in mine if one.state in (State.GIVEN, State.OPEN)]
         if not standing:
             self._nothing_left(entry, mine)
             return
@@ -432,9 +439,8 @@ class Model:
             State.EXPIRED: "expired",
             State.COMPLETED: "completed",
             State.DECLINED: "declined",
-            State.CONFLICT: "declined",
         }
-        given = [one for one in mine if one.state not in (State.DECLINED, State.CONFLICT)]
+        given = [one for one in mine if one.state is not State.DECLINED]
         original = (given or mine)[-1]
         entry.facts = {"original": words[original.state]}
         if original.state is State.COMPLETED:
@@ -443,7 +449,12 @@ class Model:
     def _sell_again(self, entry: Entry, returned: Entry) -> None:
         """Take a return back: debit anew what it gave, all or nothing."""
         sold = returned.original
-        assert sold is not None
+        if sold is None:
+            # Its goods came back in conflict: nothing was given back that could be debited anew.
+            entry.facts = {"original": "return"}
+            entry.amounts = amounts_of(returned.standing)
+            returned.state = State.REVERSED
+            return
         if sold.state is not State.GIVEN:
             entry.facts = {"original": "reversed"}
             return
@@ -513,14 +524,17 @@ class Model:
                 raise Refusal(Outcome.ORIGINAL_MISMATCH, field="service")
         if sold.state is not State.GIVEN:
             raise Refusal(Outcome.ORIGINAL_UNKNOWN, original=_STANDING_WORDS[sold.state])
+        if not any(line.quantity or line.gross_kopecks for line in request.lines):
+            raise Refusal(Outcome.AMOUNT_WRONG, line=1)
         left: list[Part] = []
         for number, line in enumerate(request.lines, 1):
             own = [part for part in sold.standing if part.line_no == number]
             quantity = sum(part.quantity for part in own) - line.quantity
             gross = sum(part.gross for part in own) - line.gross_kopecks
-            if quantity < 0 or gross < 0 or (quantity == 0 and gross > 0):
+            gone = line.quantity and not quantity
+            if quantity < 0 or gross < 0 or (gone and gross > 0):
                 raise Refusal(Outcome.AMOUNT_WRONG, line=number)
-            left += cut(own, quantity, gross)
+            left += cut(own, quantity, gross, back=True)
         untouched = [part for part in sold.standing if part.line_no > len(request.lines)]
         entry.original = sold
         entry.moved = difference(sold.standing, left + untouched)

@@ -36,17 +36,28 @@ def covered_upto(
     return (2 * cap_kopecks * quantity * percent * upto + 100 * gross) // (200 * gross)
 
 
-def cut(parts: list[Part], quantity: int, gross: int) -> list[Part]:
-    """Return what would stand of one line's parts if less had been sold: filled from the first."""
+def cut(parts: list[Part], quantity: int, gross: int, *, back: bool = False) -> list[Part]:
+    """Return what would stand of one line's parts if so much less had been sold.
+
+    They are filled from the first. A part that is kept whole keeps its amounts. Of a return
+    (`back`) covered falls by no more than the price that is brought back.
+    """
     kept = []
+    left_quantity, before = quantity, 0
     for part in parts:
-        part_quantity, part_gross = min(quantity, part.quantity), min(gross, part.gross)
-        quantity -= part_quantity
-        gross -= part_gross
+        part_quantity = min(left_quantity, part.quantity)
+        part_gross = min(gross - before, part.gross)
+        left_quantity -= part_quantity
         covered = part.covered
         if (part_quantity, part_gross) != (part.quantity, part.gross):
-            rule = (part_gross, part_quantity, part.cap, part.percent)
-            covered = min(covered, covered_upto(part_gross, *rule))
+            rule = (gross, quantity, part.cap, part.percent)
+            covered = 0
+            if part_quantity and part_gross:
+                covered = covered_upto(before + part_gross, *rule) - covered_upto(before, *rule)
+            covered = min(covered, part.covered)
+            if back:
+                covered = max(covered, part.covered - (part.gross - part_gross))
+        before += part_gross
         kept.append(
             replace(
                 part,

@@ -20,6 +20,7 @@ import msgspec
 from hsm_stub.key_material import KeyMaterial
 from processing.kernel.bucket import bucket_of
 from processing.kernel.clock import ManualClock
+from processing.kernel.roles import Role
 from processing.wire.iso8583.mac import Mac
 from processing.wire.iso8583.messages import CentreMessage, Network, Totals
 from processing.wire.transaction import Evidence, Request
@@ -36,6 +37,7 @@ BEGIN: Final = datetime(2026, 3, 30, 9, 0, tzinfo=UTC)
 """Noon in Moscow, two days before the month ends: every history begins here."""
 
 RESERVE_MINUTES: Final = 60
+LANE_OF_EXPIRIES: Final = 1_000
 VALID_FROM: Final = date(2026, 1, 1)
 VALID_TO: Final = date(2027, 12, 31)
 
@@ -64,6 +66,7 @@ _EXTEND: Final = """
         ('PART', 1, 'FREE', 100, FALSE, 'T-1');
     INSERT INTO regulations.item VALUES
         ('SALVE', 'SYRUP', 796, 0, 3000, 'Мазь', 'Salve');
+    UPDATE regulations.service SET reserve_minutes = 60 WHERE service = 'MED';
 """
 
 
@@ -109,6 +112,7 @@ class ProtocolCentre:
         self._rooms = contextlib.AsyncExitStack()
         self._lines: dict[str, Line] = {}
         self._towns = 0
+        self._block = 0
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
@@ -185,6 +189,10 @@ class ProtocolCentre:
             )
         )
 
+    def expire(self) -> None:
+        """End every reservation whose time is over, as the centre does once a minute."""
+        self.run(self._expire())
+
     def findings(self) -> list[str]:
         """Audit everything that all histories left."""
         return self.run(audit(self._connection))
@@ -198,6 +206,19 @@ class ProtocolCentre:
             BEGIN.date() - timedelta(days=31),
             BEGIN.date() + timedelta(days=62),
         )
+
+    async def _expire(self) -> None:
+        async with self._connection.transaction():
+            await self._connection.execute(f"SET LOCAL ROLE {Role.PROCESSING.value}")
+            at = datetime.fromtimestamp(self.clock.utc_ms() / 1000, UTC)
+            while await self._connection.fetchval(
+                "SELECT engine.expire($1::smallint, $2, $3, $4, 256)",
+                LANE_OF_EXPIRIES,
+                self._block + 1,
+                at,
+                self.clock.local_date(),
+            ):
+                self._block += 1
 
     async def _serve(self) -> None:
         centre = LiveCentre(self._database, self._material, Port(clock=self.clock))

@@ -196,7 +196,7 @@ class FaultyLine:
     ) -> None:
         """Carry one way's frames; at its end say so to the other side."""
         frames = FrameReader(self._framing)
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             while True:
                 await self.reading[way].wait()
                 piece = await source.read(PIECE_BYTES)

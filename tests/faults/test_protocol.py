@@ -41,12 +41,13 @@ from processing.wire.transaction import (
     Evidence,
     Kind,
     Line,
+    MessageClass,
     Request,
     SignatureAlgorithm,
     TransactionKey,
 )
 from tests.faults.counters import Counted, Counters
-from tests.faults.protocol_model import Told
+from tests.faults.protocol_model import State, Told
 from tests.faults.protocol_world import ProtocolCentre, Town
 from tests.plugins.faults import SEEN
 from tests.plugins.postgres import Database
@@ -56,6 +57,56 @@ STEPS: Final = 30
 ADVISABLE: Final = frozenset({Kind.SALE, Kind.RESERVE, Kind.RETURN, Kind.REVERSAL})
 WRONG_MAC: Final = Mac(bytes(16))
 
+Share = Callable[[tuple[Line, ...]], tuple[Line, ...]]
+"""Makes of what was reserved or sold what is given or brought back."""
+
+
+def whole(goods: tuple[Line, ...]) -> tuple[Line, ...]:
+    """All of it."""
+    return goods
+
+
+def half(goods: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Half of each line, rounded up."""
+    return tuple(
+        msgspec.structs.replace(
+            line,
+            quantity=(line.quantity + 1) // 2,
+            gross_kopecks=line.gross_kopecks * ((line.quantity + 1) // 2) // max(1, line.quantity),
+        )
+        for line in goods
+    )
+
+
+def one_piece(goods: tuple[Line, ...]) -> tuple[Line, ...]:
+    """One piece of the first line, and nothing of the others."""
+    first, *others = goods
+    some = min(1, first.quantity)
+    price = first.gross_kopecks if first.quantity <= 1 else first.gross_kopecks // first.quantity
+    return (
+        msgspec.structs.replace(first, quantity=some, gross_kopecks=price),
+        *(msgspec.structs.replace(line, quantity=0, gross_kopecks=0) for line in others),
+    )
+
+
+def first_line(goods: tuple[Line, ...]) -> tuple[Line, ...]:
+    """The first line only."""
+    return goods[:1]
+
+
+def nothing(goods: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Nothing at all of the first line."""
+    return (msgspec.structs.replace(goods[0], quantity=0, gross_kopecks=0),)
+
+
+def more(goods: tuple[Line, ...]) -> tuple[Line, ...]:
+    """A piece more of the last line than there was."""
+    *others, last = goods
+    return (*others, msgspec.structs.replace(last, quantity=last.quantity + 1))
+
+
+shares = st.sampled_from([whole, half, one_piece, first_line, nothing, more])
+hours_ago = st.sampled_from([0, 3, 30])
 cards = st.integers(0, 2)
 shops = st.integers(0, 1)
 lines = st.lists(
@@ -98,6 +149,8 @@ class Protocol(RuleBasedStateMachine):
 
     asked = Bundle("asked")
     unsent = Bundle("unsent")
+    reserved = Bundle("reserved")
+    sold = Bundle("sold")
 
     @initialize(granted=st.tuples(*[st.sampled_from([6, 12, 3, 0])] * 4))
     def begin(self, granted: tuple[int, int, int, int]) -> None:
@@ -109,7 +162,7 @@ class Protocol(RuleBasedStateMachine):
 
     # What a cashier does.
 
-    @rule(target=asked, card=cards, shop=shops, goods=lines)
+    @rule(targets=(asked, sold), card=cards, shop=shops, goods=lines)
     def sell(self, card: int, shop: int, goods: tuple[Line, ...]) -> Request:
         return self._ask(self._sale(card, shop, goods))
 
@@ -121,9 +174,73 @@ class Protocol(RuleBasedStateMachine):
         request = self._sale(card, shop, goods, advice=advice, **odd)
         return self._ask(request, proof)
 
-    @rule(target=asked, card=cards, shop=shops, goods=lines, hours=st.sampled_from([0, 3, 30]))
+    @rule(targets=(asked, sold), card=cards, shop=shops, goods=lines, hours=hours_ago)
     def advise(self, card: int, shop: int, goods: tuple[Line, ...], hours: int) -> Request:
         return self._ask(self._sale(card, shop, goods, advice=True, minutes=-60 * hours))
+
+    @rule(targets=(asked, reserved), card=cards, shop=shops, goods=lines)
+    def reserve(self, card: int, shop: int, goods: tuple[Line, ...]) -> Request:
+        return self._ask(self._sale(card, shop, goods, kind=Kind.RESERVE))
+
+    @rule(
+        targets=(asked, reserved),
+        card=cards,
+        shop=shops,
+        goods=lines,
+        odd=oddities,
+        hours=hours_ago,
+    )
+    def reserve_oddly(
+        self, card: int, shop: int, goods: tuple[Line, ...], odd: dict[str, Any], hours: int
+    ) -> Request:
+        proof = odd.get("proof", Proof.RIGHT)
+        told = {"minutes": -60 * hours} | odd
+        request = self._sale(card, shop, goods, kind=Kind.RESERVE, advice=hours > 0, **told)
+        return self._ask(request, proof)
+
+    @rule(targets=(asked, sold), reservation=reserved, how=shares)
+    def complete(self, reservation: Request, how: Share) -> Request:
+        return self._ask(self._child(Kind.COMPLETION, reservation, how(reservation.lines)))
+
+    @rule(
+        target=asked,
+        original=st.one_of(sold, reserved),
+        other=st.sampled_from(["terminal", "card", "holder", "service"]),
+    )
+    def complete_wrongly(self, original: Request, other: str) -> Request:
+        changes = self._other(original, other)
+        return self._ask(
+            self._child(
+                Kind.COMPLETION,
+                original,
+                original.lines,
+                elsewhere=other == "terminal",
+                **changes,
+            )
+        )
+
+    @rule(
+        target=asked,
+        original=sold,
+        how=shares,
+        card=cards,
+        elsewhere=st.booleans(),
+        advice=st.booleans(),
+    )
+    def give_back(
+        self, original: Request, how: Share, card: int, elsewhere: bool, advice: bool
+    ) -> Request:
+        who = self.town.cards[card]
+        return self._ask(
+            self._child(
+                Kind.RETURN,
+                original,
+                how(original.lines),
+                elsewhere=elsewhere,
+                card_id=who.card_id,
+                advice=advice,
+            )
+        )
 
     @rule(target=asked, card=cards, shop=shops)
     def inquire(self, card: int, shop: int) -> Request:
@@ -154,12 +271,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(target=asked, original=asked, other=st.sampled_from(["terminal", "card", "holder"]))
     def take_back_wrongly(self, original: Request, other: str) -> Request:
-        changes: dict[str, Any] = {}
-        if other == "card":
-            changes["card_id"] = self.town.stranger.card_id
-        elif other == "holder":
-            theirs = original.holder_id == self.town.maria
-            changes["holder_id"] = self.town.boris if theirs else self.town.maria
+        changes = self._other(original, other)
         return self._ask(self._reversal(original, elsewhere=other == "terminal", **changes))
 
     # What lines and terminals do to messages.
@@ -176,10 +288,10 @@ class Protocol(RuleBasedStateMachine):
     ) -> Request:
         if taken.kind is Kind.REVERSAL:
             other = self._reversal(taken, advice=advice)
+        elif taken.key.message_class is MessageClass.AUTHORIZATION:
+            other = self._sale(card, 0, goods, advice=advice, kind=Kind.RESERVE)
         else:
             other = self._sale(card, 0, goods, advice=advice)
-        if other.key.message_class is not taken.key.message_class:
-            return self._ask(other)
         return self._ask(self._signed(msgspec.structs.replace(other, key=taken.key)))
 
     @rule(target=unsent, card=cards, shop=shops, goods=lines)
@@ -211,6 +323,14 @@ class Protocol(RuleBasedStateMachine):
     def wait(self, minutes: int) -> None:
         self.centre.clock.advance(minutes * 60_000)
         self.counters.add(Counted.CLOCK_JUMPS)
+
+    @precondition(lambda self: bool(self.model.entries(State.OPEN)))
+    @rule(minutes=st.sampled_from([61, 0, 59]))
+    def expire(self, minutes: int) -> None:
+        self.centre.clock.advance(minutes * 60_000)
+        self.model.now = self.now
+        self.centre.expire()
+        self.counters.add(Counted.EXPIRIES, self.model.expire())
 
     @precondition(lambda self: self.turn % 7 == 3)
     @rule()
@@ -281,16 +401,55 @@ class Protocol(RuleBasedStateMachine):
         *,
         proof: Proof = Proof.RIGHT,
         for_maria: bool = False,
+        kind: Kind = Kind.SALE,
         **changes: Any,
     ) -> Request:
         who = self.town.stranger if proof is Proof.CARD_UNKNOWN else self.town.cards[card]
         if for_maria:
             changes["holder_id"] = self.town.maria
-        request = self._request(Kind.SALE, who, shop, lines=goods, **changes)
+        request = self._request(kind, who, shop, lines=goods, **changes)
         if proof is Proof.WRONG:
             forged = request.signature[:-1] + bytes((request.signature[-1] ^ 1,))
             request = msgspec.structs.replace(request, signature=forged)
         return request
+
+    def _other(self, original: Request, other: str) -> dict[str, Any]:
+        """Return what to change so that a request names something else than the original."""
+        if other == "card":
+            return {"card_id": self.town.stranger.card_id}
+        if other == "holder":
+            theirs = original.holder_id == self.town.maria
+            return {"holder_id": self.town.boris if theirs else self.town.maria}
+        if other == "service":
+            return {"service": "PART" if original.service == "MED" else "MED"}
+        return {}
+
+    def _child(
+        self,
+        kind: Kind,
+        original: Request,
+        goods: tuple[Line, ...],
+        *,
+        elsewhere: bool = False,
+        **changes: Any,
+    ) -> Request:
+        """Return a completion or a return of `original`."""
+        shop = self.town.shops.index(original.key.terminal_id)
+        told: dict[str, Any] = {
+            "parent": original.key,
+            "card_id": original.card_id,
+            "holder_id": original.holder_id,
+            "service": original.service,
+            "service_version": original.service_version,
+            "lines": goods,
+        }
+        if kind is Kind.COMPLETION:
+            told |= {
+                "evidence": Evidence.NONE,
+                "algorithm": SignatureAlgorithm.NONE,
+                "advice": True,
+            }
+        return self._request(kind, None, 1 - shop if elsewhere else shop, **(told | changes))
 
     def _reversal(self, original: Request, *, elsewhere: bool = False, **changes: Any) -> Request:
         shop = self.town.shops.index(original.key.terminal_id)
@@ -364,13 +523,23 @@ def _counted(request: Request, told: Told) -> Sequence[Counted]:
         return (Counted.REVERSALS_BEFORE if before else Counted.REVERSALS,)
     if request.kind is Kind.INQUIRY:
         return (Counted.INQUIRIES,)
-    if request.kind is Kind.SALE and request.advice:
+    if request.kind in COUNTED_AS:
+        return (COUNTED_AS[request.kind],)
+    if request.advice:
         conflict = told.outcome is Outcome.RECORDED_IN_CONFLICT
         return (Counted.ADVICES, *([Counted.CONFLICTS_OF_ADVICES] if conflict else []))
     return (Counted.APPROVALS,)
 
 
+COUNTED_AS: Final = {
+    Kind.RESERVE: Counted.RESERVATIONS,
+    Kind.COMPLETION: Counted.COMPLETIONS,
+    Kind.RETURN: Counted.RETURNS,
+}
 SEEN_ALWAYS: Final = (
+    Counted.RESERVATIONS,
+    Counted.COMPLETIONS,
+    Counted.RETURNS,
     Counted.APPROVALS,
     Counted.DECLINES,
     Counted.ADVICES,
@@ -382,6 +551,7 @@ SEEN_ALWAYS: Final = (
     Counted.KEY_CONFLICTS,
     Counted.UNDECIDED,
     Counted.CLOCK_JUMPS,
+    Counted.EXPIRIES,
 )
 
 

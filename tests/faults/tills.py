@@ -7,9 +7,10 @@ line go on in the test's loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
 
+from processing.wire.iso8583.mac import Mac
 from processing.wire.iso8583.messages import Settlement
 from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
 from processing.wire.transaction import Answer, Evidence, Line, Request
@@ -32,19 +34,21 @@ from tests.plugins.town import (
     REGION,
     ZONE,
     Citizen,
+    add_shop,
     business_day,
     now_ms,
     signature_of,
 )
 
-LIMITS: Final = LinkLimits(
-    connect_timeout_ms=2_000, answer_timeout_ms=1_500, first_pause_ms=5, pause_max_ms=20
+QUICK: Final = LinkLimits(
+    connect_timeout_ms=10_000, answer_timeout_ms=1_500, first_pause_ms=5, pause_max_ms=20
 )
-"""A terminal's limits made short; the faults that outlast them are so too."""
+"""Limits of a terminal that is to notice that nothing comes."""
 
-LONGEST_ASK_SECONDS: Final = 3 * (LIMITS.connect_timeout_ms + LIMITS.answer_timeout_ms) / 1000 + 5
-"""After so long a terminal has an answer or has given up, however bad the line is; the last five
-seconds are for a busy machine."""
+PATIENT: Final = LinkLimits(
+    connect_timeout_ms=10_000, answer_timeout_ms=20_000, first_pause_ms=5, pause_max_ms=20
+)
+"""Limits of a terminal that is to wait for its answer, however busy the machine is."""
 
 GIVEN = TypeVar("GIVEN")
 ASKED = ParamSpec("ASKED")
@@ -63,22 +67,19 @@ class TownCard(PresentedCard):
 
 
 class RealTill:
-    """One of the town's terminals at work, with its state folder.
+    """One of the town's terminals at work, with its state folder."""
 
-    `slowest_seconds` is the longest that one of its calls took.
-    """
-
-    def __init__(self, folder: Path, parameters: ParameterFile) -> None:
+    def __init__(self, folder: Path, parameters: ParameterFile, limits: LinkLimits) -> None:
         self._folder = folder
         self._parameters = parameters
+        self._limits = limits
         self._thread = ThreadPoolExecutor(1)
-        self.slowest_seconds = 0.0
         self._open()
 
     def _open(self) -> None:
         self._store = Store.open(self._folder, self._parameters, now_ms())
         terminal = Terminal(self._parameters, self._store.state, os.urandom)
-        self._link = Link(self._parameters, now_ms, LIMITS)
+        self._link = Link(self._parameters, now_ms, self._limits)
         self.till = Till(terminal, self._store, self._link, now_ms, _pause)
 
     async def does(
@@ -87,14 +88,11 @@ class RealTill:
         *args: ASKED.args,
         **more: ASKED.kwargs,
     ) -> GIVEN:
-        """Have the till do something in its thread."""
-        began = time.monotonic()
-        try:
+        """Have the till do something in its thread. Whatever the line does, it comes to an end."""
+        async with asyncio.timeout(DEED_SECONDS_MAX):
             return await asyncio.get_running_loop().run_in_executor(
                 self._thread, partial(work, self.till, *args, **more)
             )
-        finally:
-            self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - began)
 
     def restart(self) -> None:
         """Begin again from what is on the disk, as after a power cut."""
@@ -136,7 +134,10 @@ class RealTill:
 
         Asked again, by a message on a line of its own, the centre must tell each decision again.
         """
-        line = await live.line(self._parameters.terminal_id)
+        key = self.till.terminal.mac_key
+        line = await live.line(
+            self._parameters.terminal_id, mac=Mac(key.key), key_id=key.generation
+        )
         for entry in self.entries:
             assert entry.state is EntryState.DECIDED
             assert entry.answer is not None
@@ -146,6 +147,9 @@ class RealTill:
         assert compared.answer.totals == compared.mine
         assert compared.answer.settlement is Settlement.IN_BALANCE
 
+
+DEED_SECONDS_MAX: Final = 100.0
+"""Longest that a call of a till may take: three attempts with their limits on a busy machine."""
 
 ROUNDS_MAX: Final = 20
 """How often a terminal may have to go through its pending requests on a sound line."""
@@ -176,13 +180,30 @@ def no_pin() -> str:
     raise AssertionError("the town's sales are signed by tap")
 
 
-async def real_till(live: LiveCentre, folder: Path, terminal_id: str, port: int) -> RealTill:
-    """Return one of the town's terminals, fresh, with the centre at `port`."""
-    mac_key = await live.mac_key(terminal_id)
-    return RealTill(folder / terminal_id, _parameters(live, terminal_id, mac_key, port))
+@contextlib.asynccontextmanager
+async def real_till(
+    live: LiveCentre, folder: Path, terminal_id: str, port: int, limits: LinkLimits = PATIENT
+) -> AsyncIterator[RealTill]:
+    """Give a new terminal of the town, with the centre at `port`, for the block."""
+    async with live.database.connect() as connection:
+        await add_shop(connection, terminal_id)
+    parameters = _parameters(
+        live,
+        terminal_id,
+        port,
+        mac_key=await live.mac_key(terminal_id),
+        exchange_key=await live.exchange_key(terminal_id),
+    )
+    till = RealTill(folder / terminal_id, parameters, limits)
+    try:
+        yield till
+    finally:
+        till.close()
 
 
-def _parameters(live: LiveCentre, terminal_id: str, mac_key: bytes, port: int) -> ParameterFile:
+def _parameters(
+    live: LiveCentre, terminal_id: str, port: int, *, mac_key: bytes, exchange_key: bytes
+) -> ParameterFile:
     return ParameterFile(
         terminal_id=terminal_id,
         provider_code="APTEKA-7",
@@ -194,6 +215,7 @@ def _parameters(live: LiveCentre, terminal_id: str, mac_key: bytes, port: int) -
         centre_port=port,
         key_generation=1,
         mac_key=mac_key,
+        exchange_key=exchange_key,
         receipt_public_key=live.receipt_public_key,
         issuing_ca=b"none: the town's cards are not read",
         services=(

@@ -141,6 +141,11 @@ class LiveCentre:
         async with AsyncHsmClient(self._hsm_address) as hsm:
             return await hsm.derive_terminal_key(terminal_id, key_id)
 
+    async def exchange_key(self, terminal_id: str) -> bytes:
+        """Return the key under which a terminal is handed its next MAC key."""
+        async with AsyncHsmClient(self._hsm_address) as hsm:
+            return await hsm.derive_exchange_key(terminal_id, 1)
+
     async def mac(self, terminal_id: str = SHOPS[0], key_id: int = 1) -> Mac:
         """Return a terminal's key."""
         return Mac(await self.mac_key(terminal_id, key_id))
