@@ -8,7 +8,7 @@ here holds them against what the terminals were told.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Final
 from uuid import UUID
 
@@ -46,21 +46,30 @@ _EVENTS: Final = """
         approval_code, posting_date, lane, block, ordinal, covered_kopecks, paid_kopecks
     FROM journal.event
 """
-_ONLINE_USED: Final = """
-    SELECT c.allowance_id, sum(c.used)::bigint AS used, (
-        SELECT coalesce(sum(l.debited), 0)::bigint
-        FROM journal.line AS l
-        INNER JOIN journal.event AS e
-            USING (business_date, terminal_id, stan, message_class, assigned)
-        LEFT JOIN journal.event AS o
-            ON (o.business_date, o.terminal_id, o.stan, o.message_class)
+_EXPIRY: Final = 9
+"""Kind of the event that ends a reservation: the centre's own, told to nobody."""
+
+_USED: Final = "SELECT allowance_id, sum(used)::bigint AS used FROM rights.counter GROUP BY 1"
+_DEBITED_BY_ADVICES: Final = """
+    WITH RECURSIVE family AS (
+        SELECT e.business_date, e.terminal_id, e.stan, e.message_class
+        FROM journal.event AS e WHERE e.advice AND e.kind IN (2, 3)
+        UNION
+        SELECT e.business_date, e.terminal_id, e.stan, e.message_class
+        FROM journal.event AS e
+        INNER JOIN family AS f
+            ON (f.business_date, f.terminal_id, f.stan, f.message_class)
                 = (e.parent_business_date, e.parent_terminal_id, e.parent_stan,
                     e.parent_message_class)
-            AND o.advice AND o.covered_kopecks IS NOT NULL
-        WHERE l.allowance_id = c.allowance_id
-            AND CASE WHEN e.message_class = 4 THEN o.stan IS NOT NULL ELSE e.advice END
-    ) AS of_advices
-    FROM rights.counter AS c GROUP BY c.allowance_id
+    )
+    SELECT l.allowance_id, sum(l.debited)::bigint AS debited
+    FROM journal.line AS l
+    INNER JOIN family AS f USING (business_date, terminal_id, stan, message_class)
+    WHERE l.allowance_id IS NOT NULL GROUP BY 1
+"""
+_EXPIRED: Final = """
+    SELECT parent_business_date, parent_terminal_id, parent_stan, parent_message_class
+    FROM journal.event WHERE kind = 9
 """
 
 
@@ -136,36 +145,70 @@ async def _journal_findings(connection: Connection, told: list[Told]) -> list[Fi
     findings += [
         Finding(UNHEARD, f"{place[0]} outcome {row['outcome']}")
         for place, row in kept.items()
-        if place not in heard and any(place[1])
+        if place not in heard and any(place[1]) and row["kind"] != _EXPIRY
     ]
     return findings
 
 
 async def _unit_findings(connection: Connection, told: list[Told]) -> list[Finding]:
-    """Count from what the terminals were told how much is gone; advices aside."""
-    gone: Counter[UUID] = Counter()
-    taken_back = {
-        one.request.parent
-        for one in told
-        if one.request.kind is Kind.REVERSAL and one.answer.outcome is Outcome.APPROVED
-    }
-    for one in told:
-        request = one.request
-        if (
-            request.kind is Kind.SALE
-            and not request.advice
-            and one.answer.outcome is Outcome.APPROVED
-            and request.key not in taken_back
-        ):
-            gone[_allowance(request.holder_id)] += sum(line.quantity for line in request.lines)
+    """Count from what the terminals were told how much is gone; advices of sales aside."""
+    expired = {tuple(row) for row in await connection.fetch(_EXPIRED)}
+    gone = _units_gone(told, expired)
     used: Counter[UUID] = Counter()
-    for row in await connection.fetch(_ONLINE_USED):
-        used[UUID(bytes=row["allowance_id"].bytes)] += row["used"] - row["of_advices"]
+    for row in await connection.fetch(_USED):
+        used[UUID(bytes=row["allowance_id"].bytes)] += row["used"]
+    for row in await connection.fetch(_DEBITED_BY_ADVICES):
+        used[UUID(bytes=row["allowance_id"].bytes)] -= row["debited"]
     return [
         Finding(UNITS, f"{allowance}: terminals {gone[allowance]}, counter {used[allowance]}")
         for allowance in gone.keys() | used.keys()
         if gone[allowance] != used[allowance]
     ]
+
+
+def _units_gone(told: list[Told], expired: set[tuple[object, ...]]) -> Counter[UUID]:
+    """Return what is gone of each allowance, by the answers alone and by docs/kinds.md."""
+    kept: dict[TransactionKey, int] = {}
+    holders: dict[TransactionKey, bytes] = {}
+    by_kind: defaultdict[Kind, list[Told]] = defaultdict(list)
+    for one in told:
+        by_kind[one.request.kind].append(one)
+    for one in by_kind[Kind.SALE] + by_kind[Kind.RESERVE]:
+        if one.answer.outcome is Outcome.APPROVED and not one.request.advice:
+            kept[one.request.key] = _units(one)
+            holders[one.request.key] = one.request.holder_id
+    for one in by_kind[Kind.COMPLETION]:
+        parent = _parent(one)
+        beyond = one.answer.facts.get("reason") == "405"
+        if parent in kept and (one.answer.outcome is Outcome.APPROVED or beyond):
+            kept[one.request.key] = min(_units(one), kept[parent])
+            holders[one.request.key] = one.request.holder_id
+            kept[parent] = 0
+    taken_back = {
+        _parent(one)
+        for one in by_kind[Kind.REVERSAL]
+        if one.answer.outcome is Outcome.APPROVED
+        and one.answer.facts.get("original", "return") == "return"
+    }
+    for one in by_kind[Kind.RETURN]:
+        parent = _parent(one)
+        approved = one.answer.outcome is Outcome.APPROVED
+        if parent in kept and approved and one.request.key not in taken_back:
+            kept[parent] -= _units(one)
+    gone: Counter[UUID] = Counter()
+    for key, units in kept.items():
+        if key not in taken_back and _short(key) not in expired:
+            gone[_allowance(holders[key])] += units
+    return gone
+
+
+def _units(one: Told) -> int:
+    return sum(line.quantity for line in one.request.lines)
+
+
+def _parent(one: Told) -> TransactionKey:
+    assert one.request.parent is not None
+    return one.request.parent
 
 
 def _receipt_findings(told: list[Told], public_key: bytes) -> list[Finding]:

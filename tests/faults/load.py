@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import ClassVar, Final, TypeAlias
 
@@ -19,7 +19,14 @@ import msgspec
 from processing.wire.digest import request_digest
 from processing.wire.iso8583.errors import WireError
 from processing.wire.outcome import Outcome
-from processing.wire.transaction import Answer, Kind, MessageClass, Request, TransactionKey
+from processing.wire.transaction import (
+    WITH_LINES,
+    Answer,
+    Kind,
+    MessageClass,
+    Request,
+    TransactionKey,
+)
 from processing.wire.transaction import Line as ItemLine
 from tests.faults.counters import Counted, Counters
 from tests.plugins.line import Line
@@ -75,10 +82,15 @@ class Ledger:
             self.told[place] = Told(request, answer)
             self._grown.notify_all()
 
-    async def wait_for(self, count: int, seconds: float) -> None:
-        """Return when `count` requests are decided; raises TimeoutError."""
+    async def wait_for(self, count: int, seconds: float, seen: Collection[Counted]) -> None:
+        """Return when `count` requests are decided, all of `seen` among them.
+
+        Raises TimeoutError.
+        """
         async with asyncio.timeout(seconds), self._grown:
-            await self._grown.wait_for(lambda: len(self.told) >= count)
+            await self._grown.wait_for(
+                lambda: len(self.told) >= count and not self.counters.missing(seen)
+            )
 
 
 def _decided(answer: Answer) -> tuple[object, ...]:
@@ -106,7 +118,7 @@ def _count(counters: Counters, request: Request, answer: Answer) -> None:
             pass
         case Kind.RESERVE:
             counters.add(Counted.RESERVATIONS)
-        case Kind.COMPLETION:
+        case Kind.COMPLETION if outcome.approved:
             counters.add(Counted.COMPLETIONS)
         case Kind.RETURN:
             counters.add(Counted.RETURNS)
@@ -187,6 +199,8 @@ class Terminal:
         self._asking: defaultdict[TransactionKey, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._known: deque[Request] = deque(maxlen=KNOWN_MAX)
         self._given: deque[Request] = deque(maxlen=KNOWN_MAX)
+        self._held: deque[Request] = deque(maxlen=KNOWN_MAX)
+        self._sold: deque[Request] = deque(maxlen=KNOWN_MAX)
         self._reversed: deque[Request] = deque(maxlen=KNOWN_MAX)
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -229,6 +243,11 @@ class Terminal:
         ("sell_without_right", 4),
         ("advise", 8),
         ("inquire", 4),
+        ("reserve", 8),
+        ("complete", 10),
+        ("complete_at_once", 3),
+        ("return", 8),
+        ("return_at_once", 3),
         ("take_back", 12),
         ("take_back_again", 2),
         ("take_back_before", 5),
@@ -236,7 +255,7 @@ class Terminal:
         ("repeat", 10),
         ("contradict", 5),
     )
-    """What a terminal does, and how often of a hundred."""
+    """What a terminal does, and how often beside the others."""
 
     async def _sell(self) -> None:
         await self._give(self.shop.sale(self._somebody(), self._chance.randint(1, 3)))
@@ -257,6 +276,39 @@ class Terminal:
 
     async def _inquire(self) -> None:
         await self._give(self.shop.inquiry(self._somebody()))
+
+    async def _reserve(self) -> None:
+        await self._give(self.shop.reserve(self._somebody(), self._chance.randint(1, 3)))
+
+    async def _complete(self) -> None:
+        """Take less than was held, as much or, seldom, more."""
+        if self._held:
+            held = self._held.popleft()
+            await self._give(self.shop.completion(held, self._chance.randint(0, 4)))
+
+    async def _complete_at_once(self) -> None:
+        """Complete twice, or complete and take back: exactly one of the two ends the hold."""
+        if self._held:
+            held = self._held.popleft()
+            other = self._chance.choice((self.shop.completion(held, 1), self.shop.reversal(held)))
+            await asyncio.gather(self._give(self.shop.completion(held, 1)), self._give(other))
+
+    async def _return(self) -> None:
+        if self._sold:
+            sold = self._chance.choice(self._sold)
+            await self._give(self.shop.return_of(sold, citizen_of(sold), 1))
+
+    async def _return_at_once(self) -> None:
+        """Bring the same back twice, or bring it back and take the sale back."""
+        if self._sold:
+            sold = self._sold.popleft()
+            everything = sum(line.quantity for line in sold.lines)
+            wishes = [
+                self.shop.return_of(sold, citizen_of(sold), everything),
+                self.shop.return_of(sold, citizen_of(sold), everything),
+                self.shop.reversal(sold),
+            ]
+            await asyncio.gather(*map(self._give, self._chance.sample(wishes, 2)))
 
     async def _take_back(self) -> None:
         if self._given:
@@ -297,8 +349,12 @@ class Terminal:
         if answer is None or answer.outcome is Outcome.KEY_REUSED:
             return
         self._known.append(request)
-        if request.kind is Kind.SALE and answer.outcome.approved:
+        if answer.outcome.approved and request.kind in WITH_LINES:
             self._given.append(request)
+            if request.kind is Kind.RESERVE:
+                self._held.append(request)
+            elif request.kind is not Kind.RETURN and request.gross_kopecks:
+                self._sold.append(request)
 
     def _somebody(self) -> Citizen:
         return citizen(self._chance.randint(1, self._load.citizens))
@@ -360,9 +416,12 @@ class Load:
             stop.set()
         await self.hang_up()
 
-    async def more(self, count: int) -> None:
-        """Return when `count` more requests are decided; raises TimeoutError."""
-        await self.ledger.wait_for(len(self.ledger.told) + count, self.patience_seconds)
+    async def more(self, count: int, seen: Collection[Counted] = ()) -> None:
+        """Return when `count` more requests are decided, and the load has done all of `seen`.
+
+        Raises TimeoutError.
+        """
+        await self.ledger.wait_for(len(self.ledger.told) + count, self.patience_seconds, seen)
 
     async def ask_all_again(self) -> None:
         """Ask for every decision once more; the ledger compares."""

@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
 
 from hsm_stub.key_material import KeyMaterial
 from processing.kernel.clock import Clock
@@ -18,6 +21,11 @@ from tests.plugins.line import Line, open_line
 from tests.plugins.live_centre import LiveCentre, Port
 from tests.plugins.postgres import Database
 from tests.plugins.town import build_town, business_day
+
+EXPIRY_LANE: Final = 1_000
+"""No worker of a test has so high a lane."""
+
+EXPIRIES_MAX: Final = 256
 
 
 class Pair:
@@ -33,6 +41,7 @@ class Pair:
         self.receipt_public_key = receipt_public_key_of(material)
         self._turns = itertools.cycle(self.centres)
         self._macs: dict[str, Mac] = {}
+        self._expiry = Expiry(self.counters)
         self._later: set[asyncio.Task[None]] = set()
 
     async def connect(self, terminal_id: str) -> Line:
@@ -41,6 +50,11 @@ class Pair:
         if terminal_id not in self._macs:
             self._macs[terminal_id] = await centre.mac(terminal_id)
         return await open_line(centre.number, self._macs[terminal_id])
+
+    async def expire(self) -> None:
+        """End every reservation that is open now."""
+        async with self.database.connect() as connection:
+            await self._expiry(connection)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside the test; it is waited for before the audit."""
@@ -58,6 +72,34 @@ class Pair:
         await asyncio.gather(*self._later)
         async with self.database.connect() as connection:
             return await audit_run(connection, load.ledger, self.receipt_public_key)
+
+
+class Expiry:
+    """Ends open reservations as if their time were over, on a lane of its own."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._block = 1
+
+    async def __call__(self, connection: asyncpg.Connection) -> None:
+        """End every reservation that is open now."""
+        decided_at = datetime.now(UTC) + timedelta(hours=1)
+        while True:
+            with contextlib.suppress(*_MET_ANOTHER):
+                ended = await connection.fetchval(
+                    "SELECT engine.expire($1, $2, $3, $4, $5)",
+                    EXPIRY_LANE, self._block, decided_at, business_day(), EXPIRIES_MAX,
+                )  # fmt: skip
+                self._block += ended > 0
+                self._counters.add(Counted.EXPIRIES, ended)
+                return
+
+
+_MET_ANOTHER: Final = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.UniqueViolationError,
+)
 
 
 async def end_sessions(database: Database) -> int:

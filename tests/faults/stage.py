@@ -18,6 +18,7 @@ from processing.kernel.sql_files import read_sql_folder, sql_root
 from tests.faults.auditor import Finding, audit_run
 from tests.faults.counters import Counted, Counters
 from tests.faults.load import Load
+from tests.faults.pair import Expiry
 from tests.plugins.centre import Programs
 from tests.plugins.line import Line
 from tests.plugins.town import build_town
@@ -41,6 +42,7 @@ class Stage:
         self.counters = Counters()
         self.chance = random.Random(seed)
         self.crew = Crew(programs, workers=workers)
+        self._expiry = Expiry(self.counters)
 
     async def connect(self, terminal_id: str) -> Line:
         """Connect in the name of a terminal, to the centre that serves just now."""
@@ -101,6 +103,14 @@ class Stage:
         self.counters.add(Counted.KEY_SERVICES_KILLED)
         await asyncio.sleep(self.chance.uniform(0, KEY_SERVICE_AWAY_SECONDS))
         self.crew.hsm = await asyncio.to_thread(self.programs.start_hsm)
+
+    async def expire(self) -> None:
+        """End every reservation that is open now."""
+        connection = await asyncpg.connect(self.database.superuser_dsn())
+        try:
+            await self._expiry(connection)
+        finally:
+            await connection.close()
 
     async def findings(self, load: Load, receipt_public_key: bytes) -> list[Finding]:
         """Audit, ask for everything again, audit once more."""

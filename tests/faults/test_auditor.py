@@ -19,6 +19,7 @@ from tests.plugins.faults import SEEN, FaultPlan
 from tests.plugins.postgres import Database
 
 REQUESTS = 400
+SEEN_WHEN_QUIET = (*TRAFFIC, Counted.CONFLICTS_OF_ADVICES, Counted.INQUIRIES)
 
 
 def _without_one(ledger: Ledger) -> None:
@@ -78,10 +79,16 @@ async def test_a_quiet_run_is_clean_and_damage_to_its_ledger_is_found(
     async with serving_pair(database, town_keys) as pair:
         load = Load(pair.connect, pair.counters, fault_plan.seed, pause_seconds=0.01)
         async with load.running():
-            await load.more(REQUESTS)
+            await load.more(REQUESTS // 2)
+            while not pair.counters[Counted.EXPIRIES]:
+                await load.more(10)
+                await pair.expire()
+            await load.more(REQUESTS // 2, SEEN_WHEN_QUIET)
         assert await pair.findings(load) == []
     record_property(SEEN, f"{pair.counters}")
-    pair.counters.check((*TRAFFIC, Counted.CONFLICTS_OF_ADVICES, Counted.INQUIRIES))
+    pair.counters.check(
+        (*TRAFFIC, Counted.CONFLICTS_OF_ADVICES, Counted.INQUIRIES, Counted.EXPIRIES)
+    )
     async with database.connect() as connection:
         for damage, check in DAMAGE:
             kept = dict(load.ledger.told)

@@ -95,6 +95,7 @@ async def test_a_jump_of_the_centres_clock_expires_and_stalls_nothing(
                 await load.more(TOLD_BETWEEN)
                 assert time.monotonic() - began < RECOVERED_SECONDS
                 assert counters[Counted.LINES_CUT] == cut
+        await load.more(0, TRAFFIC)
     await idle.close()
     await load.ask_all_again()
     async with database.connect() as connection:
@@ -221,7 +222,7 @@ async def test_a_load_over_midnight_with_a_clock_that_goes_back(
                 await load.more(TOLD_BETWEEN)
                 clock.set_utc_ms(at(midnight) + offset_minutes * MINUTE_MS)
                 pair.counters.add(Counted.CLOCK_JUMPS)
-            await load.more(TOLD_BETWEEN)
+            await load.more(TOLD_BETWEEN, TRAFFIC)
         found = await pair.findings(load)
     record_property(SEEN, f"{pair.counters}")
     assert found == []

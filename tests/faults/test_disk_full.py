@@ -155,7 +155,7 @@ async def test_the_disk_fills_up_under_load(
                 await fill_with_ballast(stage, small_disk)
                 await load.more(TOLD_BETWEEN)
                 await fill_with_wal(stage, small_disk)
-            await load.more(TOLD_BETWEEN)
+            await load.more(TOLD_BETWEEN, TRAFFIC)
         assert EmbeddedPostgres(programs.folder).running()
         # A full disk is no fault of any one case, to be searched for by halving its batch.
         assert stage.crew.centre.logged("case cannot be decided") == []

@@ -66,8 +66,14 @@ async def test_killed_under_load(
                     await load.more(stage.chance.randint(1, TOLD_BETWEEN_MAX))
                     await asyncio.sleep(stage.chance.uniform(0, MOMENT_SECONDS))
                     await harm(stage)
-            await load.more(TOLD_BETWEEN_MAX)
+                await stage.expire()
+                while not stage.counters[Counted.EXPIRIES]:
+                    await load.more(10)
+                    await stage.expire()
+            await load.more(TOLD_BETWEEN_MAX, TRAFFIC)
         found = await stage.findings(load, receipt_public_key_of(town_keys))
     record_property(SEEN, f"{stage.counters}")
     assert found == []
-    stage.counters.check({*TRAFFIC, *kinds.values(), Counted.RETRIES, Counted.LINES_CUT})
+    stage.counters.check(
+        {*TRAFFIC, *kinds.values(), Counted.EXPIRIES, Counted.RETRIES, Counted.LINES_CUT}
+    )

@@ -65,7 +65,7 @@ async def provoke(pair: Pair, seed: int) -> Load:
                 await load.more(TOLD_BETWEEN)
             await pair.end_sessions()
         with contextlib.suppress(TimeoutError):
-            await load.more(TOLD_BETWEEN)
+            await load.more(TOLD_BETWEEN, TRAFFIC)
     async with Races(load.ledger, PATIENCE_SECONDS, AT_ONCE).connected(pair.connect) as races:
         for holder in HOLDERS:
             await races.one_key(BUYER)

@@ -57,6 +57,7 @@ _SEED: Final = """
         ('STRICT', 1, 'С ПИН', 'With PIN', 1, 1, 2, '2020-01-01', '2039-12-31'),
         ('OLD', 1, 'Прежняя', 'Old', 1, 1, 1, '2020-01-01', '2020-12-31'),
         ('AWAY', 1, 'Не здесь', 'Not here', 1, 1, 1, '2020-01-01', '2039-12-31');
+    UPDATE regulations.service SET reserve_minutes = 30 WHERE service = 'MED';
     INSERT INTO regulations.price_rule
     SELECT s.service, s.version, 'FREE', 100, FALSE, 'T-1' FROM regulations.service AS s;
     INSERT INTO regulations.item VALUES
@@ -184,6 +185,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def pills(quantity: int) -> Line:
+    """Return a line of so many PILL at `PRICE_KOPECKS` each."""
+    return Line("PILL", quantity, 796, 0, quantity * PRICE_KOPECKS)
+
+
 class Shop:
     """Rings up at one terminal, under rising numbers."""
 
@@ -197,8 +203,34 @@ class Shop:
 
     def sale(self, who: Citizen, quantity: int = 1, **changes: Any) -> Request:
         """Return a signed sale of PILL at `PRICE_KOPECKS`; `changes` are made before signing."""
-        pills = Line("PILL", quantity, 796, 0, quantity * PRICE_KOPECKS)
-        return self.request(Kind.SALE, who, **({"lines": (pills,)} | changes))
+        return self.request(Kind.SALE, who, **({"lines": (pills(quantity),)} | changes))
+
+    def reserve(self, who: Citizen, quantity: int = 1, **changes: Any) -> Request:
+        """Return a signed reservation of PILL."""
+        return self.request(Kind.RESERVE, who, **({"lines": (pills(quantity),)} | changes))
+
+    def completion(self, reserve: Request, quantity: int, **changes: Any) -> Request:
+        """Return the advice of what was taken of a reservation."""
+        told: dict[str, Any] = {
+            "parent": reserve.key,
+            "card_id": reserve.card_id,
+            "holder_id": reserve.holder_id,
+            "service": reserve.service,
+            "evidence": Evidence.NONE,
+            "advice": True,
+            "lines": (pills(quantity),),
+        }
+        return self.request(Kind.COMPLETION, None, **(told | changes))
+
+    def return_of(self, original: Request, who: Citizen, quantity: int, **changes: Any) -> Request:
+        """Return a signed request that brings back PILL of a sale or completion."""
+        told: dict[str, Any] = {
+            "parent": original.key,
+            "holder_id": original.holder_id,
+            "service": original.service,
+            "lines": (pills(quantity),),
+        }
+        return self.request(Kind.RETURN, who, **(told | changes))
 
     def inquiry(self, who: Citizen, **changes: Any) -> Request:
         """Return a signed question about all rights."""
