@@ -33,6 +33,7 @@ SUMMARIES = {
     "reader": "Virtual card readers with software cards in them.",
     "receipt": "Verify a receipt with the centre's public key.",
     "region": "Create a synthetic region.",
+    "regulation": "Check, try and publish service regulations.",
     "terminal": "Serve cards at a reader.",
     "terminals": "List, enrol, block and unblock terminals.",
 }
@@ -48,6 +49,8 @@ EXTRAS = {
     "pyarrow": "archive",
     "smartcard": "pcsc",
     "structlog": "hsm",
+    "tree_sitter": "centre",
+    "tree_sitter_toml": "centre",
     "tzdata": "centre",
     "uvloop": "centre",
 }

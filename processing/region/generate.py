@@ -10,7 +10,7 @@ import msgspec
 
 from processing.kernel.errors import ConfigurationError
 from processing.region.cast import Cast, cast_households, load_cast
-from processing.region.catalogue import Catalogue, load_catalogue
+from processing.region.catalogue import Catalogue, directory_of, load_catalogue
 from processing.region.chance import Chance, Weighted
 from processing.region.families import FamilyDraw
 from processing.region.model import Household
@@ -18,6 +18,9 @@ from processing.region.population import Names, Population, load_names, load_pop
 from processing.region.residents import Residents
 from processing.region.rights import RightsRules
 from processing.region.rows import Batch, add_catalogue, add_household
+from processing.regulations.check import check_regulation
+from processing.regulations.document import Regulation
+from processing.regulations.shipped import shipped_regulations
 
 CITIZENS_MAX: Final = 5_000_000
 """Most citizens in one region: document numbers would become scarce above."""
@@ -38,15 +41,31 @@ class RegionSources(msgspec.Struct, frozen=True, kw_only=True):
     """The documents a region is made from."""
 
     catalogue: Catalogue
+    regulations: tuple[Regulation, ...]
     cast: Cast
     population: Population
     names: Weighted[Names]
 
+    @property
+    def first_day(self) -> date:
+        """The first day on which every service is in force."""
+        return max(one.regulation.valid_from for one in self.regulations)
+
+    @property
+    def last_day(self) -> date:
+        """The last day on which every service is in force."""
+        return min(one.regulation.valid_to for one in self.regulations)
+
 
 def load_sources() -> RegionSources:
-    """Read all documents; raises `ConfigurationError` naming document and field."""
+    """Read all documents; raises `ConfigurationError` or `DocumentError` naming the field."""
+    regulations = shipped_regulations()
+    catalogue = load_catalogue({one.regulation.service for one in regulations})
+    for regulation in regulations:
+        check_regulation(regulation, directory_of(catalogue))
     return RegionSources(
-        catalogue=load_catalogue(),
+        catalogue=catalogue,
+        regulations=regulations,
         cast=load_cast(),
         population=load_population(),
         names=load_names(),
@@ -61,11 +80,10 @@ def check_order(order: RegionOrder, sources: RegionSources) -> None:
             f"--citizens {order.citizens}: a region has {cast_count} (the demonstration's cast) "
             f"to {CITIZENS_MAX} citizens"
         )
-    catalogue = sources.catalogue
-    if not catalogue.first_day <= order.today <= catalogue.last_day:
+    if not sources.first_day <= order.today <= sources.last_day:
         raise ConfigurationError(
             f"--today {order.today}: the catalogue's services are in force from "
-            f"{catalogue.first_day} to {catalogue.last_day}"
+            f"{sources.first_day} to {sources.last_day}"
         )
 
 
@@ -73,11 +91,14 @@ def generate(order: RegionOrder, sources: RegionSources) -> Iterator[Batch]:
     """Give the region in batches, the catalogue and the cast first; see `check_order`."""
     certificate = sources.population.certificate
     rules = RightsRules(
-        sources.catalogue, (certificate.measure, certificate.item_class), order.today
+        sources.catalogue,
+        sources.regulations,
+        (certificate.measure, certificate.item_class),
+        order.today,
     )
     region = sources.catalogue.region.region
     batch = Batch()
-    add_catalogue(batch, sources.catalogue)
+    add_catalogue(batch, sources.catalogue, sources.regulations)
     for household in households(order, sources):
         add_household(batch, region, household, rules.of(household))
         if batch.citizen_count >= BATCH_CITIZENS:

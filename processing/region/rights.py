@@ -7,14 +7,14 @@ holder's, so that one seed always gives the same rights.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Final
 
 import msgspec
 
 from processing.kernel.errors import ConfigurationError
-from processing.region.catalogue import CODES, Catalogue, HolderKind, NormEntry, Period
+from processing.region.catalogue import Catalogue, HolderKind, NormEntry
 from processing.region.chance import uuid7_shape
 from processing.region.model import (
     Allowance,
@@ -26,6 +26,7 @@ from processing.region.model import (
     PrescribedAllowance,
     Prescription,
 )
+from processing.regulations.document import CODES, Period, Regulation
 
 INSURED: Final = "INSURED"
 """The category of everybody with a policy number."""
@@ -46,16 +47,22 @@ class Rights(msgspec.Struct, frozen=True):
 class RightsRules:
     """Derives rights as of `today` from the catalogue; certificates pay for `certificate_class`."""
 
-    def __init__(self, catalogue: Catalogue, certificate: tuple[str, str], today: date) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        regulations: Sequence[Regulation],
+        certificate: tuple[str, str],
+        today: date,
+    ) -> None:
         self._today = today
         self._region = catalogue.region.region
-        self._last_day = catalogue.last_day
+        self._last_day = min(one.regulation.valid_to for one in regulations)
         self._measures = {entry.measure: entry for entry in catalogue.measure}
         self._items = {entry.item_class: entry for entry in catalogue.item}
         self._percent = {
-            price.measure: price.percent
-            for service in catalogue.service
-            for price in service.prices
+            clause.measure: clause.percent
+            for regulation in regulations
+            for clause in regulation.clauses
         }
         self._certificate_measure, self._certificate_class = certificate
         # A household's right is opened by whichever category stands first in the catalogue.

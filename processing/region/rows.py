@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import Final
 
 import msgspec
 
 from processing.kernel.bucket import bucket_of
-from processing.region.catalogue import CODES, Catalogue
+from processing.region.catalogue import Catalogue
 from processing.region.chance import ID_EPOCH_MS
 from processing.region.model import Citizen, Entitlement, Household
 from processing.region.rights import Rights, derived_id
+from processing.regulations.compiling import PriceRuleRow, ServiceRow, compile_regulation
+from processing.regulations.document import Regulation
 
-Value = bytes | str | int | bool | date | None
+SHIPPED_BY: Final = "release"
+APPROVED_BY: Final = "spk region create"
+"""Who proposed and who approved the regulations of a synthetic region."""
+
+Value = bytes | str | int | bool | date | datetime | None
 Row = tuple[Value, ...]
 
 
@@ -33,33 +40,29 @@ class Table(msgspec.Struct, frozen=True):
 
 REGION: Final = Table("regulations", "region", ("region", "time_zone", "name_ru", "name_en"))
 MEASURE: Final = Table("regulations", "measure", ("measure", "name_ru", "name_en", "funding"))
-SERVICE: Final = Table(
+SERVICE: Final = Table("regulations", "service", ServiceRow.__struct_fields__)
+PRICE_RULE: Final = Table("regulations", "price_rule", PriceRuleRow.__struct_fields__)
+DOCUMENT: Final = Table(
     "regulations",
-    "service",
+    "document",
     (
         "service",
         "version",
-        "name_ru",
-        "name_en",
-        "consumes",
-        "shortage",
-        "evidence",
+        "body",
+        "body_sha256",
         "valid_from",
-        "valid_to",
-        "grace_days",
-        "reserve_minutes",
+        "proposed_by",
+        "proposed_at",
+        "approved_by",
+        "approved_at",
     ),
-)
-PRICE_RULE: Final = Table(
-    "regulations",
-    "price_rule",
-    ("service", "version", "measure", "percent", "capped", "tariff"),
 )
 ITEM: Final = Table(
     "regulations",
     "item",
     ("item", "item_class", "unit_okei", "scale", "cap_kopecks", "name_ru", "name_en"),
 )
+CATEGORY_MEASURE: Final = Table("regulations", "category_measure", ("category", "measure"))
 BENEFIT_CATEGORY: Final = Table("register", "benefit_category", ("category", "name_ru", "name_en"))
 PROVIDER: Final = Table(
     "terminals",
@@ -153,7 +156,9 @@ TABLES: Final = (
     MEASURE,
     SERVICE,
     PRICE_RULE,
+    DOCUMENT,
     ITEM,
+    CATEGORY_MEASURE,
     BENEFIT_CATEGORY,
     PROVIDER,
     TERMINAL,
@@ -187,33 +192,22 @@ class Batch:
         return sum(map(len, self.rows.values()))
 
 
-def add_catalogue(batch: Batch, catalogue: Catalogue) -> None:
-    """Add the catalogue's rows."""
+def add_catalogue(batch: Batch, catalogue: Catalogue, regulations: Iterable[Regulation]) -> None:
+    """Add the rows of the catalogue and of the regulations."""
     add, place = batch.rows, catalogue.region
     add[REGION].append((place.region, place.time_zone, place.name_ru, place.name_en))
     add[MEASURE] += [(m.measure, m.name_ru, m.name_en, m.funding) for m in catalogue.measure]
-    for one in catalogue.service:
-        add[SERVICE].append(
-            (
-                one.service,
-                one.version,
-                one.name_ru,
-                one.name_en,
-                CODES[one.consumes],
-                CODES[one.shortage],
-                CODES[one.evidence],
-                one.valid_from,
-                one.valid_to,
-                one.grace_days,
-                one.reserve_minutes,
-            )
-        )
-        add[PRICE_RULE] += [
-            (one.service, one.version, p.measure, p.percent, p.capped, p.tariff) for p in one.prices
-        ]
+    for regulation in regulations:
+        compiled = compile_regulation(regulation)
+        add[SERVICE].append(msgspec.structs.astuple(compiled.service))
+        add[PRICE_RULE] += map(msgspec.structs.astuple, compiled.price_rules)
+        add[DOCUMENT].append(_document_row(regulation))
     add[ITEM] += [
         (i.item, i.item_class, i.unit_okei, i.scale, i.cap_kopecks, i.name_ru, i.name_en)
         for i in catalogue.item
+    ]
+    add[CATEGORY_MEASURE] += [
+        (entry.category, measure) for entry in catalogue.category for measure in entry.measures
     ]
     add[BENEFIT_CATEGORY] += [(c.category, c.name_ru, c.name_en) for c in catalogue.category]
     for provider in catalogue.provider:
@@ -232,6 +226,23 @@ def add_catalogue(batch: Batch, catalogue: Catalogue) -> None:
         for terminal in provider.terminals:
             add[TERMINAL].append((terminal, provider_id, place.region))
             add[TERMINAL_SERVICE] += [(terminal, service) for service in provider.services]
+
+
+def _document_row(regulation: Regulation) -> Row:
+    """Return the document of a shipped regulation, in force since its first day."""
+    head, body = regulation.regulation, regulation.source.data
+    since = datetime.combine(head.valid_from, time(), UTC)
+    return (
+        head.service,
+        head.version,
+        body,
+        hashlib.sha256(body).digest(),
+        head.valid_from,
+        SHIPPED_BY,
+        since,
+        APPROVED_BY,
+        since,
+    )
 
 
 def provider_id_of(code: str) -> bytes:

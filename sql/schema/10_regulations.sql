@@ -46,6 +46,44 @@ CREATE TABLE regulations.price_rule (
     FOREIGN KEY (service, version) REFERENCES regulations.service
 );
 
+CREATE TABLE regulations.provider_kind (
+    kind text PRIMARY KEY CHECK (kind ~ '^[a-z]{1,16}$'),
+    name_ru text NOT NULL,
+    name_en text NOT NULL
+);
+
+INSERT INTO regulations.provider_kind (kind, name_ru, name_en) VALUES
+('pharmacy', 'Аптека', 'Pharmacy'),
+('clinic', 'Поликлиника', 'Clinic'),
+('utility', 'Коммунальное предприятие', 'Utility company'),
+('social', 'Социальная служба', 'Social service'),
+('school', 'Школа', 'School');
+
+-- Which measures a benefit category opens.
+CREATE TABLE regulations.category_measure (
+    category text NOT NULL,
+    measure text NOT NULL REFERENCES regulations.measure,
+    PRIMARY KEY (category, measure)
+);
+
+-- The document behind a version of a service, as it was proposed and approved. It is never edited:
+-- a change, and a way back too, is a new version.
+CREATE TABLE regulations.document (
+    service text NOT NULL,
+    version integer NOT NULL,
+    -- the TOML text as the agency wrote it, and its SHA-256
+    body bytea NOT NULL,
+    body_sha256 bytea NOT NULL CHECK (body_sha256 = sha256(body)),
+    valid_from date NOT NULL,
+    proposed_by text NOT NULL CHECK (proposed_by <> ''),
+    proposed_at timestamptz NOT NULL,
+    approved_by text,
+    approved_at timestamptz,
+    PRIMARY KEY (service, version),
+    CONSTRAINT another_person_approves CHECK (approved_by <> proposed_by),
+    CHECK ((approved_by IS NULL) = (approved_at IS NULL))
+);
+
 CREATE TABLE regulations.item (
     item text PRIMARY KEY CHECK (item ~ '^[A-Za-z0-9][A-Za-z0-9./-]{0,19}$'),
     -- allowances are granted for a class; one item belongs to exactly one
@@ -56,4 +94,16 @@ CREATE TABLE regulations.item (
     cap_kopecks bigint CHECK (cap_kopecks >= 0),
     name_ru text NOT NULL,
     name_en text NOT NULL
+);
+
+-- A right that a regulation's test case gives its citizen (regulations.try_case).
+CREATE TYPE regulations.trial_right AS (
+    measure text,
+    item_class text,
+    unit_okei smallint,
+    scale smallint,
+    granted bigint,
+    used bigint,
+    period smallint,
+    priority smallint
 );

@@ -2,7 +2,7 @@ CREATE TABLE terminals.provider (
     provider_id uuid PRIMARY KEY,
     code text NOT NULL UNIQUE,
     inn text NOT NULL CHECK (inn ~ '^[0-9]{10}$'),
-    kind text NOT NULL CHECK (kind IN ('pharmacy', 'clinic', 'utility', 'social', 'school')),
+    kind text NOT NULL REFERENCES regulations.provider_kind,
     name_ru text NOT NULL,
     name_en text NOT NULL,
     contract text NOT NULL

@@ -111,6 +111,6 @@ def test_the_large_family_is_large_on_every_day_of_the_catalogue(sources: Region
     children: list[CastMember] = [
         member for member in sources.cast.household_of("irina").member if member.relation == "child"
     ]
-    last = sources.catalogue.last_day
+    last = sources.last_day
     assert len(children) == 3
     assert all(date(c.birth_date.year + 18, c.birth_date.month, 1) > last for c in children)

@@ -171,7 +171,7 @@ def test_everything_holds_today(rows: Rows) -> None:
 def test_prescriptions_became_their_allowances(rows: Rows, sources: RegionSources) -> None:
     allowances = {row["allowance_id"]: row for row in rows[ALLOWANCE]}
     percents = {
-        price.measure: price.percent for one in sources.catalogue.service for price in one.prices
+        clause.measure: clause.percent for one in sources.regulations for clause in one.clauses
     }
     for row in rows[PRESCRIPTION]:
         right = allowances[row["allowance_id"]]

@@ -1,0 +1,187 @@
+"""`spk regulation`: check, explain, try and publish the regulations that agencies write."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import asyncpg
+import cyclopts
+import msgspec
+from rich.console import Console
+
+from processing.kernel.clock import SystemClock
+from processing.kernel.config import read_settings
+from processing.kernel.database import REPORTING_LIMITS, open_session
+from processing.kernel.errors import ConfigurationError
+from processing.kernel.locate import database_dsn
+from processing.kernel.migrate import check_migrated
+from processing.kernel.roles import Role
+from processing.kernel.sql_files import read_sql_folder, sql_root
+from processing.regulations.changes import changes
+from processing.regulations.check import check_regulation
+from processing.regulations.compiling import compile_regulation
+from processing.regulations.directory import Directory
+from processing.regulations.document import Regulation, read_regulation
+from processing.regulations.explaining import explain_regulation
+from processing.regulations.faults import DocumentError, Language
+from processing.regulations.publication import PublicationError, approve, propose
+from processing.regulations.store import RegulationStore
+from processing.regulations.trial import CaseResult, run_cases
+
+APPLICATION_NAME: Final = "spk regulation"
+EXIT_CODE_CASE_FAILED: Final = 1
+
+app = cyclopts.App(name="regulation", help="Check, try and publish service regulations.")
+Result = TypeVar("Result")
+
+
+@app.command
+def check(document: Path, *, lang: Language = "ru") -> None:
+    """Tell everything that is wrong with a regulation: its form, and what it refers to.
+
+    Args:
+        document: The TOML document.
+        lang: The language of the answer.
+    """
+    regulation, _ = _checked(document, lang)
+    print(f"{regulation.title}: {'ошибок нет' if lang == 'ru' else 'no faults'}")
+
+
+@app.command(name="compile")
+def compile_rows(document: Path, *, lang: Language = "ru") -> None:
+    """Print the rows that a regulation becomes in the database, as JSON."""
+    regulation, _ = _checked(document, lang)
+    print(msgspec.json.format(msgspec.json.encode(compile_regulation(regulation))).decode())
+
+
+@app.command
+def explain(document: Path, *, lang: Language = "ru") -> None:
+    """Print a regulation in sentences (Markdown)."""
+    regulation, directory = _checked(document, lang)
+    print(explain_regulation(regulation, directory, lang), end="")
+
+
+@app.command(name="test")
+def try_cases(document: Path, *, lang: Language = "ru") -> None:
+    """Run a regulation's test cases through the engine; nothing of it stays in the database."""
+    regulation, directory = _checked(document, lang)
+    results = _with_database(lambda connection: run_cases(connection, regulation, directory))
+    console = Console(highlight=False, markup=False)
+    for result in results:
+        _print_result(console, regulation, result, lang)
+    failed = sum(not result.passed for result in results)
+    if lang == "ru":
+        console.print(f"{regulation.title}: примеров {len(results)}, не сошлось {failed}")
+    else:
+        console.print(f"{regulation.title}: {len(results)} cases, {failed} failed")
+    if failed:
+        sys.exit(EXIT_CODE_CASE_FAILED)
+
+
+@app.command
+def diff(before: Path, after: Path, *, lang: Language = "ru") -> None:
+    """Tell in words what changes from one document to another.
+
+    Args:
+        before: The document in force.
+        after: The draft.
+        lang: The language of the answer.
+    """
+    with _told(lang):
+        old, new = (read_regulation(_bytes_of(one), one.name) for one in (before, after))
+    print(*changes(old, new, lang), sep="\n")
+
+
+@app.command
+def publish(document: Path, *, by: str, lang: Language = "ru") -> None:
+    """Propose a regulation; it comes into force when another person approves it.
+
+    Args:
+        document: The TOML document, with the next version's number.
+        by: Who proposes it.
+        lang: The language of the answer.
+    """
+    with _told(lang):
+        body = _bytes_of(document)
+        regulation = read_regulation(body, document.name)
+        _with_database(lambda connection: propose(connection, regulation, body, by))
+    told = "внесён; утверждает другой человек" if lang == "ru" else "proposed; another approves"
+    print(f"{regulation.title}: {told}")
+
+
+@app.command(name="approve")
+def approve_version(service: str, version: int, *, by: str, lang: Language = "ru") -> None:
+    """Put a proposed version in force from its first day.
+
+    Args:
+        service: The service, such as MEDICINE.
+        version: The version that was proposed.
+        by: Who approves it: not who proposed it.
+        lang: The language of the answer.
+    """
+    today = SystemClock(read_settings(os.environ).time_zone).local_date()
+    with _told(lang):
+        regulation = _with_database(
+            lambda connection: approve(connection, service, version, by, today)
+        )
+    first = regulation.regulation.valid_from
+    told = f"утверждён, действует с {first}" if lang == "ru" else f"approved, in force from {first}"
+    print(f"{regulation.title}: {told}")
+
+
+def _print_result(
+    console: Console, regulation: Regulation, result: CaseResult, lang: Language
+) -> None:
+    place = regulation.source.place(("case", result.number - 1))
+    mark, style = ("✓", "green") if result.passed else ("✗", "red")
+    clause = f"{'пункт' if lang == 'ru' else 'clause'} {result.case.clause}"
+    console.print(mark, style=style, end=" ")
+    console.print(f"{regulation.source.name}:{place.line} {clause}: {result.case.title_ru}")
+    console.print(f"    {result.sentence(lang)}")
+
+
+def _checked(document: Path, lang: Language) -> tuple[Regulation, Directory]:
+    """Return a sound regulation and what it refers to; tells what is wrong and leaves else."""
+    with _told(lang):
+        regulation = read_regulation(_bytes_of(document), document.name)
+        directory = _with_database(lambda connection: RegulationStore(connection).directory())
+        check_regulation(regulation, directory)
+    return regulation, directory
+
+
+@contextlib.contextmanager
+def _told(lang: Language) -> Iterator[None]:
+    """Tell what is wrong with a document in the reader's language, and leave."""
+    try:
+        yield
+    except (DocumentError, PublicationError) as error:
+        print(error.text(lang), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _bytes_of(document: Path) -> bytes:
+    try:
+        return document.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{document}: {error.strerror}") from error
+
+
+def _with_database(work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
+    """Return what `work` makes of a session that acts as the owner of the regulations."""
+    dsn = database_dsn(read_settings(os.environ), Role.OWNER)
+
+    async def run() -> Result:
+        connection = await open_session(dsn, Role.OWNER, APPLICATION_NAME, REPORTING_LIMITS)
+        try:
+            await check_migrated(connection, read_sql_folder(sql_root()))
+            return await work(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
