@@ -8,7 +8,19 @@ import pytest
 from processing.kernel.roles import Role
 from processing.wire.transaction import Line
 from tests.authorization.audit import audit, lines_of
-from tests.authorization.world import Centre, grant, pills, reversal, sale, undone, visit, water
+from tests.authorization.world import (
+    Centre,
+    completion,
+    goods_back,
+    grant,
+    pills,
+    reserve,
+    reversal,
+    sale,
+    undone,
+    visit,
+    water,
+)
 
 DAMAGE = [
     ("UPDATE rights.counter SET used = used + 1", "a counter differs"),
@@ -47,6 +59,41 @@ async def test_damage_is_found(world: asyncpg.Connection, damage: str, finding: 
         taken_back = sale(2, pills(3, 300))
         await centre.decide(sale(1, pills(2, 200), pills(1, 50)), taken_back)
         await centre.decide(reversal(3, taken_back))
+        assert await audit(world) == []
+        await world.execute("SET LOCAL session_replication_role = replica")
+        await world.execute(damage)
+        found = await audit(world)
+        await world.execute("SET LOCAL session_replication_role = origin")
+    assert any(finding in one for one in found), found
+
+
+RESERVED_DAMAGE = [
+    ("DELETE FROM rights.reservation", "the open reservations are not"),
+    ("UPDATE rights.reservation SET expires_at = now()", "the open reservations are not"),
+    (
+        "INSERT INTO rights.reservation VALUES (1, '2026-03-02', 'T0000001', 9, 0, now())",
+        "the open reservations are not",
+    ),
+    ("UPDATE journal.line SET debited = 0 WHERE part < 0", "did not come back when it ended"),
+    ("DELETE FROM journal.line WHERE part < 0", "did not come back when it ended"),
+    ("UPDATE journal.child SET child_no = 2 WHERE stan = 1", "not numbered from 1"),
+    ("DELETE FROM journal.child WHERE stan = 1", "without a claim"),
+    ("UPDATE journal.child SET kind = 5 WHERE stan = 1", "by what ends none"),
+    ("UPDATE journal.child SET stan = 77 WHERE stan = 2", "a claim names nobody"),
+    ("UPDATE journal.line SET quantity = -9 WHERE stan = 5", "more came back than was sold"),
+    ("UPDATE journal.line SET quantity = 1 WHERE stan = 5", "the wrong sign"),
+]
+
+
+@pytest.mark.parametrize(("damage", "finding"), RESERVED_DAMAGE)
+async def test_damage_to_reservations_and_returns_is_found(
+    world: asyncpg.Connection, damage: str, finding: str
+) -> None:
+    async with undone(world) as centre:
+        await grant(world, "PILL", 9)
+        held = reserve(1, pills(3, 300))
+        done = completion(2, held, pills(2, 200))
+        await centre.decide(held, done, reserve(4, pills(1, 1)), goods_back(5, done, pills(1, 100)))
         assert await audit(world) == []
         await world.execute("SET LOCAL session_replication_role = replica")
         await world.execute(damage)

@@ -24,10 +24,13 @@ from tests.authorization.world import (
     ROUBLE,
     Centre,
     amounts,
+    completion,
+    goods_back,
     grant,
     inquiry,
     outcomes,
     pills,
+    reserve,
     reversal,
     sale,
     stripped,
@@ -37,6 +40,7 @@ from tests.authorization.world import (
 _STATE = {
     "counter": "SELECT * FROM rights.counter ORDER BY 1, 2, 3",
     "line": "SELECT * FROM journal.line ORDER BY 2, 3, 4, 5, 6, 7, 8",
+    "reservation": "SELECT * FROM rights.reservation ORDER BY 1, 2, 3, 4, 5",
     "child": "SELECT * FROM journal.child ORDER BY 2, 3, 4, 5, 6, 7",
     "event": """
         SELECT bucket, business_date, terminal_id, stan, message_class, assigned, kind, advice,
@@ -91,7 +95,7 @@ LINES = st.lists(
 
 @st.composite
 def requests(draw: st.DrawFn) -> list[Case]:
-    """A few requests whose keys differ, some of them reversals of others, before or after."""
+    """A few requests whose keys differ, some of them children of others, before or after."""
     cases: list[Case] = []
     for stan in range(1, draw(st.integers(2, 9))):
         changes: dict[str, Any] = {
@@ -103,14 +107,30 @@ def requests(draw: st.DrawFn) -> list[Case]:
             changes["signed_at"] = NOW - timedelta(days=draw(st.sampled_from([0, 1, 2, 40])))
         if draw(st.integers(0, 9)) == 0:
             changes |= draw(st.sampled_from([{"card": BLOCKED_CARD}, {"proof": Proof.WRONG}]))
-        match draw(st.sampled_from(["sale", "sale", "sale", "inquiry", "reversal"])):
+        parent_stan, with_holder = draw(st.integers(1, 9)), {"holder": changes["holder"]}
+        match draw(
+            st.sampled_from(
+                [
+                    *["sale", "sale", "sale", "inquiry", "reserve", "reserve"],
+                    *["complete", "complete", "return", "reversal"],
+                ]
+            )
+        ):
             case "sale":
                 cases.append(sale(stan, *draw(LINES), **changes))
+            case "reserve":
+                cases.append(reserve(stan, *draw(LINES), **changes))
+            case "complete":
+                parent = reserve(parent_stan, card=CARD, service=changes["service"], **with_holder)
+                cases.append(completion(stan, parent, *draw(LINES)))
+            case "return":
+                parent = sale(parent_stan, service=changes["service"], **with_holder)
+                cases.append(goods_back(stan, parent, *draw(LINES), advice=changes["advice"]))
             case "inquiry":
                 cases.append(inquiry(stan, holder=changes["holder"]))
             case _:
-                parent = sale(draw(st.integers(1, 9)), card=CARD, holder=changes["holder"])
-                cases.append(reversal(stan, parent))
+                of = draw(st.sampled_from([sale, reserve]))
+                cases.append(reversal(stan, of(parent_stan, card=CARD, **with_holder)))
     return cases
 
 

@@ -180,7 +180,10 @@ class Model:
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            "sale reserve reserve complete complete return return reverse expire".split()
+            [
+                *["sale", "reserve", "reserve", "complete", "complete"],
+                *["return", "return", "reverse", "expire"],
+            ]
         ),
         st.integers(0, 9),
         st.integers(0, 4),

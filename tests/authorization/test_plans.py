@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import asyncpg
 
 from processing.authorization.model import Case
-from tests.authorization.world import DAY, Centre, grant, inquiry, pills, reversal, sale
+from tests.authorization.world import (
+    DAY,
+    NOW,
+    Centre,
+    completion,
+    goods_back,
+    grant,
+    inquiry,
+    pills,
+    reserve,
+    reversal,
+    sale,
+)
 from tests.plugins.postgres import Database
 
 ROWS = 20_000
@@ -36,9 +49,20 @@ _FILL = """
     ANALYZE rights.allowance, rights.counter, rights.card_authority, journal.event, journal.line;
 """
 
+_CHILDREN = """
+    INSERT INTO journal.child
+    SELECT e.bucket, e.business_date, e.terminal_id, e.stan, e.message_class, e.assigned, 1, 6, 0,
+        e.business_date, e.terminal_id, e.stan, 4, 0
+    FROM journal.event AS e;
+    INSERT INTO rights.reservation
+    SELECT e.bucket, e.business_date, e.terminal_id, e.stan, 0, '2027-01-01'
+    FROM journal.event AS e;
+    ANALYZE journal.child, rights.reservation;
+"""
+
 
 async def plans_of(world: asyncpg.Connection, centre: Centre, *cases: Case) -> str:
-    """Return the plan of every statement that deciding a batch runs."""
+    """Return the plan of every statement that deciding a batch, or an expiry, runs."""
     plans: list[str] = []
     world.add_log_listener(lambda _, message: plans.append(str(message)))
     await world.execute(
@@ -47,7 +71,16 @@ async def plans_of(world: asyncpg.Connection, centre: Centre, *cases: Case) -> s
         "SET LOCAL auto_explain.log_analyze = on; SET LOCAL auto_explain.log_timing = off;"
         "SET LOCAL auto_explain.log_level = log"
     )
-    await centre.decide(*cases)
+    if cases:
+        await centre.decide(*cases)
+    else:
+        await world.execute(
+            "SELECT engine.expire($1, $2, $3, $4, 9)",
+            centre.lane,
+            centre.block,
+            NOW + timedelta(hours=1),
+            DAY,
+        )
     await world.execute("SET LOCAL auto_explain.log_min_duration = -1")
     return "\n".join(plans)
 
@@ -87,3 +120,46 @@ async def test_a_batch_reads_through_indexes(built: Database) -> None:
     # Of the months only the request's own is looked into.
     touched = re.findall(r"Scan (?:using \S+ )?on (?:event|line)_(\w+) [^\n]*\(actual", plans)
     assert set(touched) == {f"{DAY:%Y_%m}"}
+
+
+async def test_what_changes_another_is_found_through_indexes(built: Database) -> None:
+    async with built.connect() as world:
+        transaction = world.transaction()
+        await transaction.start()
+        await world.execute(_FILL.format(rows=ROWS))
+        await world.execute(_CHILDREN)
+        await grant(world, "PILL", 50)
+        centre = Centre(world)
+        held, sold, due = reserve(1, pills(2, 200)), sale(2, pills(3, 300)), reserve(3, pills(1, 1))
+        back = goods_back(4, sold, pills(1, 100))
+        await centre.decide(held, sold, due, back)
+        plans = await plans_of(
+            world,
+            centre,
+            completion(5, held, pills(1, 100)),
+            goods_back(6, sold, pills(1, 100)),
+            reversal(7, back),
+        )
+        plans += await plans_of(world, centre)
+        expired = await world.fetchval("SELECT count(*) FROM journal.event WHERE kind = 9")
+        await transaction.rollback()
+
+    assert expired == 1
+    assert re.findall(r"Seq Scan on [^\n]*", plans) == []
+    for table, index in (
+        ("reservation", "reservation_(due|pkey)"),
+        ("child", "child_pkey"),
+        ("child", "child_key"),
+        ("line_2026_03", "line_2026_03_pkey"),
+    ):
+        assert re.search(rf"Index (Only )?Scan using {index} on {table}\b", plans), index
+    touched = re.findall(
+        r"Scan (?:using \S+ )?on (?:event|line)_(\d\w+|other) [^\n]*\(actual", plans
+    )
+    assert set(touched) == {f"{DAY:%Y_%m}"}
+    # No look-up reads more than a few rows of a table that grows.
+    rows = [
+        float(n)
+        for n in re.findall(r" on (?:event|line|child|reservation)\w* .*rows=([\d.]+) loops", plans)
+    ]
+    assert max(rows) <= 20
