@@ -67,11 +67,13 @@ class Pair:
         self.counters.add(Counted.SESSIONS_KILLED, await end_sessions(self.database))
 
     async def findings(self, load: Load) -> list[Finding]:
-        """Ask for everything again, then audit."""
-        await load.ask_all_again()
-        await asyncio.gather(*self._later)
+        """Audit, ask for everything again, audit once more."""
         async with self.database.connect() as connection:
-            return await audit_run(connection, load.ledger, self.receipt_public_key)
+            await asyncio.gather(*self._later)
+            found = await audit_run(connection, load.ledger, self.receipt_public_key)
+            await load.ask_all_again()
+            await asyncio.gather(*self._later)
+            return found + await audit_run(connection, load.ledger, self.receipt_public_key)
 
 
 class Expiry:
