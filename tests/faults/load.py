@@ -17,7 +17,7 @@ from typing import ClassVar, Final, TypeAlias
 import msgspec
 
 from processing.wire.digest import request_digest
-from processing.wire.iso8583.errors import WireError
+from processing.wire.iso8583.errors import FramingError, WireError
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import (
     WITH_LINES,
@@ -170,7 +170,7 @@ class Connection:
         await self._line.close()
 
     async def _read(self) -> None:
-        with suppress(OSError, EOFError, WireError, TimeoutError):
+        with suppress(OSError, EOFError, WireError, FramingError, TimeoutError):
             while True:
                 answer = await self._line.answer()
                 if not isinstance(answer, Answer):

@@ -12,9 +12,9 @@ import random
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -24,9 +24,6 @@ NOISE: Final = b"0200 this is no message of anybody"
 NO_FRAME: Final = b"\xff\xff this begins no frame"
 TRICKLE_SECONDS: Final = 2.5
 """How long a trickled frame takes, whatever its length: longer than terminals here wait."""
-
-HELD_SECONDS: Final = 0.4
-"""How long a chance-driven line holds a frame back: longer than its terminals wait."""
 
 PIECE_BYTES: Final = 65_536
 
@@ -60,8 +57,14 @@ class Fault(Enum):
     RESET = "is lost and the line reset"
 
 
-Plan = Callable[[Way, bytes], Fault]
-"""Chooses the fault of a message (without its frame)."""
+class Plan(Protocol):
+    """Chooses what becomes of each frame."""
+
+    def __call__(self, way: Way, message: bytes, /) -> Fault:
+        """Return the fault of a message, given without its frame."""
+
+    def mend(self) -> None:
+        """Let everything pass from now on."""
 
 
 class Script:
@@ -88,11 +91,11 @@ class Script:
 
 
 class Chance:
-    """Gives a share of all frames a fault, drawn from a seed."""
+    """Gives a share of all frames one of `faults`, by default of all, drawn from a seed."""
 
-    def __init__(self, seed: int, share: float) -> None:
+    def __init__(self, seed: int, share: float, faults: Collection[Fault] = tuple(Fault)) -> None:
         self._random = random.Random(seed)
-        self._faults = [fault for fault in Fault if fault is not Fault.NONE]
+        self._faults = [one for one in Fault if one in faults and one is not Fault.NONE]
         self.share = share
 
     def __call__(self, _way: Way, _message: bytes) -> Fault:
@@ -143,6 +146,11 @@ class FaultyLine:
     def held(self) -> int:
         """How many frames are kept back."""
         return len(self._held)
+
+    def mend(self) -> None:
+        """Let everything pass from now on, and what is kept back arrive."""
+        self.plan.mend()
+        self.release()
 
     def release(self) -> int:
         """Let every frame arrive that is kept back; returns how many these are."""

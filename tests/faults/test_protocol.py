@@ -107,17 +107,17 @@ def more(goods: tuple[Line, ...]) -> tuple[Line, ...]:
 
 shares = st.sampled_from([whole, half, one_piece, first_line, nothing, more])
 hours_ago = st.sampled_from([0, 3, 30])
-cards = st.integers(0, 2)
+cards = st.sampled_from([0, 0, 1, 2])
 shops = st.integers(0, 1)
 lines = st.lists(
     st.builds(
         lambda item, quantity, price: Line(item, quantity, 796, 0, price),
-        st.sampled_from(["PILL", "SYRUP", "SALVE"]),
+        st.sampled_from(["PILL", "PILL", "SYRUP", "SALVE"]),
         st.integers(1, 4),
         st.sampled_from([100, 0, 1, 99, 3_333, 10_001]),
     ),
     min_size=1,
-    max_size=3,
+    max_size=2,
 ).map(tuple)
 oddities = st.sampled_from(
     [
@@ -152,7 +152,7 @@ class Protocol(RuleBasedStateMachine):
     reserved = Bundle("reserved")
     sold = Bundle("sold")
 
-    @initialize(granted=st.tuples(*[st.sampled_from([6, 12, 3, 0])] * 4))
+    @initialize(granted=st.tuples(*[st.sampled_from([12, 6, 24, 3, 0])] * 4))
     def begin(self, granted: tuple[int, int, int, int]) -> None:
         self.town: Town = self.centre.new_town(granted)
         self.model = self.town.model
@@ -304,20 +304,27 @@ class Protocol(RuleBasedStateMachine):
 
     # What the region does meanwhile.
 
-    @rule(card=cards, state=st.sampled_from([2, 1]))
-    def change_card(self, card: int, state: int) -> None:
-        who = self.town.cards[card]
-        self.centre.set_card(who, state)
-        (self.model.blocked_cards.add if state == 2 else self.model.blocked_cards.discard)(
-            who.card_id
-        )
+    @precondition(lambda self: self.turn % 3 == 0)
+    @rule(card=cards)
+    def block_a_card(self, card: int) -> None:
+        self.centre.set_card(self.town.cards[card], 2)
+        self.model.blocked_cards.add(self.town.cards[card].card_id)
 
-    @rule(shop=shops, state=st.sampled_from([2, 1]))
-    def change_terminal(self, shop: int, state: int) -> None:
-        name = self.town.shops[shop]
-        self.centre.set_terminal(name, state)
-        blocked = self.model.blocked_terminals
-        (blocked.add if state == 2 else blocked.discard)(name)
+    @precondition(lambda self: self.turn % 3 == 1)
+    @rule(shop=shops)
+    def block_a_terminal(self, shop: int) -> None:
+        self.centre.set_terminal(self.town.shops[shop], 2)
+        self.model.blocked_terminals.add(self.town.shops[shop])
+
+    @precondition(lambda self: bool(self.model.blocked_cards or self.model.blocked_terminals))
+    @rule()
+    def forgive_all(self) -> None:
+        for card in self.town.cards:
+            self.centre.set_card(card, 1)
+        for shop in self.town.shops:
+            self.centre.set_terminal(shop, 1)
+        self.model.blocked_cards.clear()
+        self.model.blocked_terminals.clear()
 
     @rule(minutes=st.sampled_from([1, 20, 61, 12 * 60, 24 * 60, 48 * 60]))
     def wait(self, minutes: int) -> None:

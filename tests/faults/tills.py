@@ -21,9 +21,9 @@ import msgspec
 from processing.wire.iso8583.mac import Mac
 from processing.wire.iso8583.messages import Settlement
 from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
-from processing.wire.transaction import Answer, Evidence, Line, Request
+from processing.wire.transaction import Answer, Evidence, Kind, Line, Request
 from terminal_sim.card import AskPin, PresentedCard
-from terminal_sim.link import Link, LinkLimits
+from terminal_sim.link import Link, LinkError, LinkLimits
 from terminal_sim.state import Entry, EntryState
 from terminal_sim.store import Store
 from terminal_sim.terminal import CardIdentity, Terminal
@@ -121,12 +121,17 @@ class RealTill:
 
     async def settle_down(self) -> list[Result]:
         """Repeat what is pending over a line that is sound by now, until nothing is."""
+        self._link.limits = PATIENT
         results: list[Result] = []
         for _ in range(ROUNDS_MAX):
-            if not self.pending:
+            if not self.pending and self.till.terminal.next_mac_key is None:
                 break
+            with contextlib.suppress(LinkError):
+                # A connection from before may be closed by now; the next message opens another.
+                await self.does(Till.echo)
             results += await self.does(Till.repeat_pending)
         assert not self.pending, f"still undecided: {self.pending}"
+        assert self.till.terminal.next_mac_key is None, "the new key was never confirmed"
         return results
 
     async def check_against(self, live: LiveCentre) -> None:
@@ -142,7 +147,8 @@ class RealTill:
             assert entry.state is EntryState.DECIDED
             assert entry.answer is not None
             again = await line.decide(msgspec.structs.replace(entry.request, repeat=True))
-            assert decided(again) == decided(entry.answer), entry.request
+            told = f"{entry.request} was told {entry.answer}, and again {again}"
+            assert decided(again) == decided(entry.answer), told
         compared = await self.does(Till.totals, business_day())
         assert compared.answer.totals == compared.mine
         assert compared.answer.settlement is Settlement.IN_BALANCE
@@ -164,7 +170,9 @@ def decided(answer: Answer) -> tuple[object, ...]:
     return answer.outcome, answer.decision, answer.facts
 
 
-def pills(who: Citizen, quantity: int = 1, *, offline: bool = False) -> Sale:
+def pills(
+    who: Citizen, quantity: int = 1, *, kind: Kind = Kind.SALE, offline: bool = False
+) -> Sale:
     """Return what is rung up for a citizen."""
     return Sale(
         holder_id=who.holder_id,
@@ -172,6 +180,7 @@ def pills(who: Citizen, quantity: int = 1, *, offline: bool = False) -> Sale:
         version=1,
         lines=(Line("PILL", quantity, 796, 0, quantity * PRICE_KOPECKS),),
         offline=offline,
+        kind=kind,
     )
 
 
