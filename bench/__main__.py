@@ -18,7 +18,8 @@ from bench.rig import RigError, RigSize
 
 RESULTS: Final = Path(__file__).resolve().parent / "results"
 
-TABLE_WIDTH: Final = 130
+TABLE_WIDTH_MIN: Final = 80
+PIPE_WIDTH: Final = 110
 
 app = cyclopts.App(name="bench", help="Measure the centre against references beside it.")
 
@@ -57,9 +58,9 @@ def bench(
     A goal that is missed is a figure, not a fault; a lost sale or a wrong receipt is one.
     """
     console = Console()
-    if console.width < TABLE_WIDTH:
-        # In a pipe or a narrow window a table that wraps is worse than one that scrolls.
-        console = Console(width=TABLE_WIDTH)
+    if not console.is_terminal or console.width < TABLE_WIDTH_MIN:
+        # A table that wraps within words is worse than one that scrolls.
+        console = Console(width=TABLE_WIDTH_MIN if console.is_terminal else PIPE_WIDTH)
     plan = Plan(
         mode="quick" if quick else "full",
         size=RigSize(

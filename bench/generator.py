@@ -67,7 +67,10 @@ Caller: TypeAlias = IsoCaller | HttpCaller
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `rate_per_second` 0 is a closed loop; `count` messages are made ready."""
+    """One run. `rate_per_second` 0 is a closed loop; `count` messages are made ready.
+
+    The first `cards` of the world's cards buy.
+    """
 
     target: Target
     port: int
@@ -75,6 +78,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     first_number: int
     count: int
     duration_ms: int
+    cards: int
     connections: int
     outstanding: int
     rate_per_second: float = 0.0
@@ -101,6 +105,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     wrong receipts among the `verified` samples, and broken connections.
     """
 
+    target: Target
     sent: int
     answered: int
     unanswered: int
@@ -180,6 +185,7 @@ class Run:
         ends_ns = self._begun_ns + task.duration_ms * 1_000_000
         end_ns = seen.last_ns if used_up or task.rate_per_second else ends_ns
         return Result(
+            target=task.target,
             sent=self.sent,
             answered=seen.answered,
             unanswered=self.sent - self._answered,
@@ -295,7 +301,7 @@ def faults_in(samples: Sequence[tuple[int, bytes]], sales: Sales, receipt_key: b
 
 def play(task: Task, world: World) -> Result:
     """Make the messages of a task ready, say so, wait for the word, run and return the result."""
-    sales = Sales(world, task.traffic)
+    sales = Sales(msgspec.structs.replace(world, cards=task.cards), task.traffic)
     messages = messages_of(task, sales, time.time_ns() // 1_000_000)
     shares = [Share(messages[number :: task.connections]) for number in range(task.connections)]
     del messages

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -19,10 +20,19 @@ SUBJECTS = {
     "naive": "naive reference",
     "pgbench -N": "pgbench -N × 16",
     "insert": "single-row INSERT × 16",
-    "step": "database step, batches of 256",
-    "call": "database step, one call each",
-    "verify": "bare P-256 verify, one core",
+    "step": "database step, 256 a call",
+    "call": "database step, 1 a call",
+    "verify": "bare P-256 verify",
 }
+
+
+PARTS = {
+    "server": ("server", "naive", "verify"),
+    "hsm": ("hsm",),
+    "postgres": ("postgres",),
+    "generator": ("generator",),
+}
+"""Columns of CPU time; what stands first in its row is the server of that subject."""
 
 
 def show(figures: Figures, console: Console) -> None:
@@ -62,7 +72,7 @@ def save(figures: Figures, folder: Path) -> list[Path]:
 
 
 def _goal_table(found: list[Verdict]) -> Table:
-    table = Table("", "goal", "found", "met", title="Goals")
+    table = _table("Goals", "", "goal", "found", "met", numbers_from=4)
     words = {True: "[green]yes[/]", False: "[red]no[/]", None: "[dim]–[/]"}
     for one in found:
         table.add_row(one.name, one.goal, one.figure, words[one.met])
@@ -70,15 +80,16 @@ def _goal_table(found: list[Verdict]) -> Table:
 
 
 def _subject_table(figures: Figures) -> Table:
-    parts = ("server", "hsm", "postgres", "naive", "generator")
-    table = Table(
-        "", "per second", *parts, "p50 ms", "p99 ms", "others", title="CPU µs per transaction"
-    )
+    table = _table(
+        "CPU µs per transaction, by part; latency in ms",
+        "", "per s", *PARTS, "p50", "p99", "others",
+    )  # fmt: skip
     for name, title in SUBJECTS.items():
         samples = [one[name] for one in figures.rounds]
-        cells = [f"{figures.cpu(name, part):.1f}" if _has(samples, part) else "" for part in parts]
-        if name == "verify":
-            cells[0] = f"{figures.cpu(name, 'verify'):.1f}"
+        cells = [
+            f"{figures.cpu(name, *parts):.0f}" if _has(samples, parts) else ""
+            for parts in PARTS.values()
+        ]
         p50, p99 = _latencies(figures, name)
         others = figures.median(lambda one, name=name: one[name].others_share)  # type: ignore[misc]
         table.add_row(
@@ -88,9 +99,9 @@ def _subject_table(figures: Figures) -> Table:
 
 
 def _latency_table(figures: Figures) -> Table:
-    table = Table(
-        "offered", "per second", "served", "p50 ms", "p99 ms", "p99.9 ms", "max ms",
-        title="Latency from the time each request was meant to leave",
+    table = _table(
+        "Latency in ms, from the time each request was meant to leave",
+        "offered", "per s", "served", "p50", "p99", "p99.9", "max",
     )  # fmt: skip
     for point in figures.load_points:
         told = point.latency
@@ -105,7 +116,7 @@ def _latency_table(figures: Figures) -> Table:
 
 
 def _wal_table(figures: Figures) -> Table:
-    table = Table("", "B per sale", "page images", title="Write-ahead log")
+    table = _table("Write-ahead log, bytes per sale", "", "records", "page images")
     use, sales = figures.wal, max(1, figures.wal_sales)
     assert use is not None
     for name, size in sorted(use.record_bytes.items(), key=lambda pair: -pair[1]):
@@ -120,8 +131,18 @@ def _wal_table(figures: Figures) -> Table:
     return table
 
 
-def _has(samples: list[Sample], part: str) -> bool:
-    return any(sample.cpu_us.get(part) for sample in samples)
+def _table(title: str, *columns: str, numbers_from: int = 1) -> Table:
+    """Return a table that fits into 80 columns; numbers stand to the right."""
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place >= numbers_from else "left")
+    return table
+
+
+def _has(samples: list[Sample], parts: tuple[str, ...]) -> bool:
+    return any(sample.cpu_us.get(part) for sample in samples for part in parts)
 
 
 def _latencies(figures: Figures, name: str) -> tuple[str, str]:

@@ -165,6 +165,7 @@ def whole(rig: Rig, numbers: Numbers, rounds: int, turn_ms: int, traffic: Traffi
                     first_number=numbers.take(count),
                     count=count,
                     duration_ms=duration_ms,
+                    cards=CARDS,
                     connections=CONNECTIONS,
                     outstanding=OUTSTANDING,
                 )

@@ -138,6 +138,7 @@ def test_departures_are_a_poisson_process() -> None:
         first_number=7,
         count=20_000,
         duration_ms=0,
+        cards=1,
         connections=1,
         outstanding=1,
         rate_per_second=1_000.0,

@@ -30,6 +30,7 @@ def test_a_short_measurement() -> None:
                 first_number=first,
                 count=COUNT,
                 duration_ms=1_000 if rate else 3_000,
+                cards=SIZE.cards,
                 connections=4,
                 outstanding=4,
                 rate_per_second=rate,
