@@ -2,8 +2,8 @@
 -- it stays what it is. The operator may then read its tables. Does nothing to a closed month.
 --
 -- Refuses (55000) the month of a business date that a terminal may still send, one with decisions
--- of the last 31 days (their receipts are still asked for), and one with an older month open
--- before it. Waits until transactions that add to the month have ended.
+-- of the last 31 days (their receipts are still asked for), one with an open reservation, and one
+-- with an older month open before it. Waits until transactions that add to the month have ended.
 CREATE OR REPLACE FUNCTION journal.close_month(p_month date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
@@ -42,6 +42,14 @@ BEGIN
     IF newest > keep_from THEN
         RAISE EXCEPTION 'the month % has decisions of %, of the last 31 days',
             to_char(p_month, 'YYYY-MM'), newest
+        USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF EXISTS (
+        SELECT FROM rights.reservation AS r
+        WHERE r.business_date >= p_month AND r.business_date < p_month + interval '1 month'
+    ) THEN
+        RAISE EXCEPTION 'the month % has reservations that have not expired yet',
+            to_char(p_month, 'YYYY-MM')
         USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
 
