@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -31,40 +33,41 @@ from structlog.typing import FilteringBoundLogger
 from hsm_stub.client.async_client import AsyncHsmClient, connect_async
 from hsm_stub.client.errors import HsmError
 from processing.authorization.batcher import BatchMetrics
-from processing.authorization.engine import Engine
-from processing.authorization.model import Asker
+from processing.authorization.engines import running_engines
 from processing.authorization.expiry import ExpiryStore
-from processing.authorization.store import AuthorizationStore
+from processing.authorization.model import Asker
+from processing.authorization.targets import Decider
 from processing.authorization.tasks import keep_expiring
+from processing.cards.copies import CopiedCards, card_store
 from processing.cards.issuing import Issuing
 from processing.cards.report_check import IssuingAuthority
-from processing.cards.store import CardStore
 from processing.gateways.http import HttpParts, Probe, http_application, probe_all
 from processing.gateways.iso8583 import Gateway
 from processing.gateways.port import GatewayLimits, GatewayMetrics
 from processing.gateways.rate import TERMINAL_RATE_PER_SECOND
 from processing.journal.lane import Lane, lanes_held
-from processing.journal.store import JournalStore
 from processing.kernel.clock import Clock, SystemClock
 from processing.kernel.config import ListenAddress, Settings, read_settings
-from processing.kernel.database import (
-    DatabasePool,
-    check_durability,
-    open_pool,
-    open_session,
-)
+from processing.kernel.database import DatabasePool, check_durability, open_session
 from processing.kernel.embedded import EmbeddedPostgres
-from processing.kernel.errors import ConfigurationError, DatabaseError, SpkError
-from processing.kernel.locate import database_address, database_dsn
+from processing.kernel.errors import (
+    ConfigurationError,
+    DatabaseError,
+    DatabaseUnavailableError,
+    SpkError,
+)
+from processing.kernel.locate import start_embedded, uses_embedded
 from processing.kernel.log import capture_standard_library, open_log
 from processing.kernel.metrics import Measurements, exposition, new_registry
 from processing.kernel.migrate import check_migrated
 from processing.kernel.roles import Role
 from processing.kernel.sql_files import read_sql_folder, sql_root
-from processing.reconciliation.terminal_totals import TerminalSettlement
+from processing.kernel.target_pools import TargetPools, open_pools
+from processing.kernel.targets import Target, TargetMap, target_dsn, target_map
+from processing.reconciliation.targets import Settling, terminal_settlement
+from processing.terminals.copies import terminal_store
 from processing.terminals.keys import TerminalKeys
 from processing.terminals.network import TerminalNetwork
-from processing.terminals.store import TerminalStore
 from processing.wire.api import ProbeResult, ProbeStatus
 from processing.wire.iso8583.messages import (
     Network,
@@ -86,6 +89,9 @@ PARTITIONS_AHEAD_DAYS: Final = 62
 PARTITIONS_CHECK_SECONDS: Final = 6 * 3600
 HSM_READY_TIMEOUT_MS: Final = 10_000
 """How long the centre waits for the key service when both are started together."""
+
+COPIES_CHECK_SECONDS: Final = 1
+"""How soon a database that was away is told which cards were blocked, replaced or issued."""
 
 DATABASE_CHECK_SECONDS: Final = 2
 """How often the centre looks whether its embedded database still runs."""
@@ -140,16 +146,17 @@ def run(
     settings = read_settings(os.environ)
     log = open_log(settings.log_format, settings.log_level, sys.stderr)
     capture_standard_library(log, settings.log_level)
-    dsns = {role: database_dsn(settings, role) for role in (Role.PROCESSING, Role.ISSUING)}
+    targets = target_map(settings)
+    start_embedded(settings, targets)
     limits = GatewayLimits(
         idle_timeout_ms=idle_timeout * 1000, terminal_rate_per_second=terminal_rate
     )
     options = RunOptions(framing=framing, profile=profile, limits=limits)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         if workers == 1:
-            runner.run(Centre(settings, dsns, log.bind(worker=1)).serve(options))
+            runner.run(Centre(settings, targets, log.bind(worker=1)).serve(options))
         else:
-            runner.run(Centre(settings, dsns, log).supervise(options, workers))
+            runner.run(Centre(settings, targets, log).supervise(options, workers))
 
 
 @app.command(show=False)
@@ -158,11 +165,11 @@ def worker(*, number: int, control: int, handed: int, options: str) -> None:
     settings = read_settings(os.environ)
     log = open_log(settings.log_format, settings.log_level, sys.stderr).bind(worker=number)
     capture_standard_library(log, settings.log_level)
-    dsns = {Role.PROCESSING: database_address(settings, Role.PROCESSING)}
+    targets = target_map(settings)
     told = msgspec.json.decode(options, type=RunOptions)
     link = WorkerLink(socket.socket(fileno=control), socket.socket(fileno=handed))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(Centre(settings, dsns, log, f"spk centre worker {number}").work(told, link))
+        runner.run(Centre(settings, targets, log, f"spk centre worker {number}").work(told, link))
 
 
 class Centre:
@@ -171,13 +178,13 @@ class Centre:
     def __init__(
         self,
         settings: Settings,
-        dsns: Mapping[Role, str],
+        targets: TargetMap,
         log: FilteringBoundLogger,
         name: str = "spk centre",
     ) -> None:
         self._name = name
         self._settings = settings
-        self._dsns = dsns
+        self._targets = targets
         self._log = log
         self._clock: Clock = SystemClock(settings.time_zone)
         self._registry = new_registry()
@@ -186,15 +193,15 @@ class Centre:
         """Serve until asked to stop; raises before it listens when something is missing."""
         stop = _asked_to_stop()
         async with contextlib.AsyncExitStack() as rooms:
-            hsm, pool = await self._ground(rooms)
-            engine = await rooms.enter_async_context(self._engine(pool, hsm))
-            await rooms.enter_async_context(self._http(pool, hsm, {}, self._own_page))
-            gateway = await rooms.enter_async_context(self._gateway(pool, hsm, engine, options))
+            hsm, pools = await self._ground(rooms)
+            engine = await rooms.enter_async_context(self._engines(pools, hsm))
+            await rooms.enter_async_context(self._http(pools, hsm, {}, self._own_page))
+            gateway = await rooms.enter_async_context(self._gateway(pools, hsm, engine, options))
             listen = self._settings.iso8583_listen
             with _taking("SPK_ISO8583_LISTEN", listen):
                 port = await gateway.listen(listen.host, listen.port)
             self._log.info("serving terminals", host=listen.host, port=port)
-            await self._keep_until(stop, pool)
+            await self._keep_until(stop, pools)
         self._log.info("stopped")
 
     async def supervise(self, options: RunOptions, count: int) -> None:
@@ -202,7 +209,7 @@ class Centre:
         stop = _asked_to_stop()
         supervisor = Supervisor(count, _worker_command(options), self._log)
         async with contextlib.AsyncExitStack() as rooms:
-            hsm, pool = await self._ground(rooms)
+            hsm, pools = await self._ground(rooms)
             listen = self._settings.iso8583_listen
             with _taking("SPK_ISO8583_LISTEN", listen):
                 listeners = await open_listeners(listen.host, listen.port)
@@ -210,25 +217,25 @@ class Centre:
                 rooms.callback(listener.close)
             probes = {f"worker-{each.number}": _probe_worker(each) for each in supervisor.workers}
             page = _page_of_all(supervisor, self._registry)
-            await rooms.enter_async_context(self._http(pool, hsm, probes, page))
+            await rooms.enter_async_context(self._http(pools, hsm, probes, page))
             rooms.push_async_callback(supervisor.stop)
             await supervisor.start()
             supervisor.accept(listeners)
             port = listeners[0].getsockname()[1]
             self._log.info("serving terminals", host=listen.host, port=port, workers=count)
-            await self._keep_until(stop, pool)
+            await self._keep_until(stop, pools)
         self._log.info("stopped")
 
     async def work(self, options: RunOptions, link: WorkerLink) -> None:
         """Serve the connections that come over `link` until its other end says so or is gone."""
         async with contextlib.AsyncExitStack() as rooms:
             hsm = await rooms.enter_async_context(connect_async(self._settings.hsm_address))
-            pool = await rooms.enter_async_context(self._pool(Role.PROCESSING))
-            engine = await rooms.enter_async_context(self._engine(pool, hsm))
-            gateway = await rooms.enter_async_context(self._gateway(pool, hsm, engine, options))
+            pools = await rooms.enter_async_context(self._pools(Role.PROCESSING))
+            engine = await rooms.enter_async_context(self._engines(pools, hsm))
+            gateway = await rooms.enter_async_context(self._gateway(pools, hsm, engine, options))
 
             async def look() -> tuple[dict[str, ProbeResult], str]:
-                return await probe_all(_probes(pool, hsm)), exposition(self._registry)[0].decode()
+                return await probe_all(_probes(pools, hsm)), exposition(self._registry)[0].decode()
 
             loop = asyncio.get_running_loop()
             serving = loop.create_task(link.serve(gateway.adopt, look))
@@ -241,78 +248,81 @@ class Centre:
             self._log.info("stopping", reason=reason)
         self._log.info("stopped")
 
-    async def _ground(
-        self, rooms: contextlib.AsyncExitStack
-    ) -> tuple[AsyncHsmClient, DatabasePool]:
+    async def _ground(self, rooms: contextlib.AsyncExitStack) -> tuple[AsyncHsmClient, TargetPools]:
         """Open what everything else stands on; raises when it is not as it must be."""
         hsm = await rooms.enter_async_context(connect_async(self._settings.hsm_address))
         await hsm.wait_ready(HSM_READY_TIMEOUT_MS)
-        pool = await rooms.enter_async_context(self._pool(Role.PROCESSING))
-        await self._check_schema(pool)
-        return hsm, pool
+        pools = await rooms.enter_async_context(self._pools(Role.PROCESSING))
+        await self._check_schema(pools)
+        return hsm, pools
 
-    async def _keep_until(self, stop: asyncio.Event, pool: DatabasePool) -> None:
+    async def _keep_until(self, stop: asyncio.Event, pools: TargetPools) -> None:
         """Look after partitions, reservations and embedded database until asked to stop."""
         loop = asyncio.get_running_loop()
-        lane = self._new_lane("expiry lane")
-        expiring = keep_expiring(ExpiryStore(pool), lane, self._clock, self._log)
-        tasks = [loop.create_task(self._keep_partitions(pool)), loop.create_task(expiring)]
-        if self._settings.dsn is None:
+        tasks = [loop.create_task(self._keep_partitions(pools))]
+        lanes = {t.number: self._new_lane("expiry lane", t) for t in self._targets.targets}
+        for number, lane in lanes.items():
+            expiry = ExpiryStore(pools.pools[number])
+            tasks.append(loop.create_task(keep_expiring(expiry, lane, self._clock, self._log)))
+        if uses_embedded(self._targets):
             tasks.append(loop.create_task(self._keep_database()))
         await stop.wait()
         self._log.info("stopping", reason="asked to")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await lane.release()
+        for lane in lanes.values():
+            await lane.release()
 
-    def _new_lane(self, use: str) -> Lane:
-        dsn = self._dsns[Role.PROCESSING]
-        return Lane(lambda: open_session(dsn, Role.PROCESSING, f"{self._name} {use}"))
+    def _new_lane(self, use: str, target: Target) -> Lane:
+        dsn = target_dsn(self._settings, target, Role.PROCESSING)
+        name = f"{self._name} {use}"
+        return Lane(lambda: open_session(dsn, Role.PROCESSING, name), target.first_lane)
 
     async def _own_page(self) -> tuple[bytes, str]:
         return one_page({"1": exposition(self._registry)[0].decode()})
 
-    @contextlib.asynccontextmanager
-    async def _pool(self, role: Role) -> AsyncIterator[DatabasePool]:
-        # What the centre runs on its pools never changes a session.
-        pool = await open_pool(self._dsns[role], role, self._name, unchanging=True)
-        try:
-            yield pool
-        finally:
-            await pool.close()
-
-    async def _check_schema(self, pool: DatabasePool) -> None:
-        async with pool.connection() as connection:
-            await check_migrated(connection, read_sql_folder(sql_root()))
-        await self._make_partitions(pool)
-
-    @contextlib.asynccontextmanager
-    async def _engine(self, pool: DatabasePool, hsm: AsyncHsmClient) -> AsyncIterator[Engine]:
-        lane = self._new_lane("lane")
-        engine = Engine(
-            store=AuthorizationStore(pool),
-            journal=JournalStore(pool),
-            signer=hsm,
-            lane=lane,
-            clock=self._clock,
-            log=self._log,
-            metrics=BatchMetrics(self._registry),
+    def _pools(self, role: Role) -> AbstractAsyncContextManager[TargetPools]:
+        # What the centre runs on its pools never changes a session. Of several databases one may
+        # be away: the others go on.
+        return open_pools(
+            self._settings,
+            self._targets,
+            role,
+            self._name,
+            unchanging=True,
+            patient=len(self._targets) > 1,
         )
-        engine.start()
-        try:
-            yield engine
-        finally:
-            await engine.drain()
-            await lane.release()
+
+    async def _check_schema(self, pools: TargetPools) -> None:
+        """Raise unless every database that answers is as it must be, and one does."""
+        folder = read_sql_folder(sql_root())
+        away: list[DatabaseError] = []
+        for number, pool in pools.pools.items():
+            try:
+                async with pool.connection() as connection:
+                    await check_migrated(connection, folder)
+                await self._make_partitions(number, pool)
+            except DatabaseUnavailableError as error:
+                away.append(error)
+                self._log.error("database away", target=number, fault=str(error))
+        if len(away) == len(pools):
+            raise away[0]
+
+    def _engines(
+        self, pools: TargetPools, hsm: AsyncHsmClient
+    ) -> AbstractAsyncContextManager[Decider]:
+        new_lane = functools.partial(self._new_lane, "lane")
+        metrics = BatchMetrics(self._registry)
+        return running_engines(pools, new_lane, hsm, self._clock, self._log, metrics)
 
     @contextlib.asynccontextmanager
     async def _gateway(
-        self, pool: DatabasePool, hsm: AsyncHsmClient, engine: Engine, options: RunOptions
+        self, pools: TargetPools, hsm: AsyncHsmClient, engine: Decider, options: RunOptions
     ) -> AsyncIterator[Gateway]:
-        terminals = TerminalStore(pool)
+        terminals = terminal_store(pools)
         network = TerminalNetwork(terminals, hsm, self._clock)
-        settlement = TerminalSettlement(pool)
+        settlement = terminal_settlement(pools)
         gateway = Gateway(
             framing=options.framing.framing,
             profile=options.profile.profile,
@@ -330,17 +340,18 @@ class Centre:
     @contextlib.asynccontextmanager
     async def _http(
         self,
-        pool: DatabasePool,
+        pools: TargetPools,
         hsm: AsyncHsmClient,
         probes: Mapping[str, Probe],
         measurements: Measurements,
     ) -> AsyncIterator[None]:
-        async with self._pool(Role.ISSUING) as issuing_pool:
+        async with self._pools(Role.ISSUING) as issuing_pools:
+            cards = card_store(issuing_pools)
             authority = IssuingAuthority(tuple((await hsm.public_keys()).issuing_certificates))
             parts = HttpParts(
                 measurements=measurements,
-                probes={**_probes(pool, hsm), **probes},
-                issuing=Issuing(CardStore(issuing_pool), authority, self._clock),
+                probes={**_probes(pools, hsm), **probes},
+                issuing=Issuing(cards, authority, self._clock),
             )
             runner = web.AppRunner(http_application(parts), access_log=None)
             await runner.setup()
@@ -349,12 +360,27 @@ class Centre:
             with _taking("SPK_HTTP_LISTEN", listen):
                 await site.start()
             self._log.info("serving http", host=listen.host, port=_port_of(runner))
+            loop = asyncio.get_running_loop()
+            copying = None
+            if isinstance(cards, CopiedCards):
+                copying = loop.create_task(self._keep_copies(cards))
             try:
                 yield
             finally:
+                if copying is not None:
+                    copying.cancel()
                 await runner.cleanup()
 
-    async def _make_partitions(self, pool: DatabasePool) -> None:
+    async def _keep_copies(self, cards: CopiedCards) -> None:
+        """Finish telling the other databases what an interruption left untold."""
+        while True:
+            await asyncio.sleep(COPIES_CHECK_SECONDS)
+            try:
+                await cards.deliver()
+            except DatabaseError as error:
+                self._log.error("cards not copied", fault=str(error))
+
+    async def _make_partitions(self, number: int, pool: DatabasePool) -> None:
         today = self._clock.local_date()
         async with pool.connection() as connection:
             made = await connection.fetchval(
@@ -363,16 +389,17 @@ class Centre:
                 today + timedelta(days=PARTITIONS_AHEAD_DAYS),
             )
         if made:
-            self._log.info("partitions made", names=made)
+            self._log.info("partitions made", target=number, names=made)
 
-    async def _keep_partitions(self, pool: DatabasePool) -> None:
+    async def _keep_partitions(self, pools: TargetPools) -> None:
         while True:
             await asyncio.sleep(PARTITIONS_CHECK_SECONDS)
-            try:
-                await self._make_partitions(pool)
-            except DatabaseError as error:
-                # The default partition takes what comes meanwhile.
-                self._log.error("partitions not made", fault=str(error))
+            for number, pool in pools.pools.items():
+                try:
+                    await self._make_partitions(number, pool)
+                except DatabaseError as error:
+                    # The default partition takes what comes meanwhile.
+                    self._log.error("partitions not made", target=number, fault=str(error))
 
     async def _keep_database(self) -> None:
         """Start the embedded server again when it died; what waits is then tried again."""
@@ -391,8 +418,8 @@ class TerminalDesk:
 
     def __init__(
         self,
-        engine: Engine,
-        settlement: TerminalSettlement,
+        engine: Decider,
+        settlement: Settling,
         network: TerminalNetwork,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -424,8 +451,15 @@ class TerminalDesk:
             return NetworkAnswer(outcome=Outcome.TRY_LATER, centre_time_ms=self._clock.utc_ms())
 
 
-def _probes(pool: DatabasePool, hsm: AsyncHsmClient) -> dict[str, Probe]:
-    return {"database": lambda: _probe_database(pool), "hsm": lambda: _probe_hsm(hsm)}
+def _probes(pools: TargetPools, hsm: AsyncHsmClient) -> dict[str, Probe]:
+    """Return a look at the key service and at each database."""
+    databases: dict[str, Probe] = {
+        "database" if len(pools) == 1 else f"database-{number}": functools.partial(
+            _probe_database, pool
+        )
+        for number, pool in pools.pools.items()
+    }
+    return {**databases, "hsm": lambda: _probe_hsm(hsm)}
 
 
 def _probe_worker(worker: Worker) -> Probe:

@@ -12,6 +12,7 @@ pytest_plugins = [
     name
     for name in (
         "tests.plugins.postgres",
+        "tests.plugins.targets",
         "tests.plugins.pcsc",
         "tests.plugins.centre",
         "tests.plugins.faults",

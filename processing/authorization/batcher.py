@@ -31,9 +31,10 @@ It may return before they are told: then the next batch is decided meanwhile.
 
 
 class BatchMetrics:
-    """What operators see of the queue."""
+    """What operators see of the queues, one for each database."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._queues: list[Callable[[], int]] = []
         self.waiting = Gauge(
             "spk_authorization_waiting", "Transactions waiting for a batch", registry=registry
         )
@@ -46,6 +47,11 @@ class BatchMetrics:
             buckets=BATCH_SIZE_BUCKETS,
             registry=registry,
         )
+        self.waiting.set_function(lambda: sum(length() for length in self._queues))
+
+    def watch(self, length: Callable[[], int]) -> None:
+        """Count a queue, whose length `length` tells, among those waiting."""
+        self._queues.append(length)
 
 
 class Batcher:
@@ -58,7 +64,7 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
-        metrics.waiting.set_function(lambda: len(self._waiting))
+        metrics.watch(lambda: len(self._waiting))
 
     def admits(self) -> bool:
         """Whether one more case may be put; asked before anything is prepared in vain.

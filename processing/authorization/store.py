@@ -109,6 +109,15 @@ class AuthorizationStore:
         The page begins with number `first_right` (from 0) and holds at most `RIGHTS_MAX`; what is
         the card holder's own comes before what is others'.
         """
+        rights = await self.rights_from(
+            request, own_holder, decided_at_ms, first_right, RIGHTS_MAX + 1
+        )
+        return rights[:RIGHTS_MAX], len(rights) > RIGHTS_MAX
+
+    async def rights_from(
+        self, request: Request, own_holder: UUID, decided_at_ms: int, first_right: int, count: int
+    ) -> list[Right]:
+        """Return at most `count` of the same rights, from number `first_right`."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(
                 _RIGHTS,
@@ -117,9 +126,9 @@ class AuthorizationStore:
                 request.key.terminal_id,
                 at_time(decided_at_ms),
                 first_right,
-                RIGHTS_MAX + 1,
+                count,
             )
-        return [_right(row) for row in rows[:RIGHTS_MAX]], len(rows) > RIGHTS_MAX
+        return [_right(row) for row in rows]
 
 
 def at_time(utc_ms: int) -> datetime:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import cyclopts
 from cyclopts import Parameter
 
+from processing.cards.copies import card_store
 from processing.cards.model import CardCode
 from processing.cards.stations import new_token, token_sha256
 from processing.cards.store import CardStore
 from processing.kernel.config import read_settings
-from processing.kernel.database import open_pool
 from processing.kernel.errors import ConfigurationError
-from processing.kernel.locate import database_dsn
 from processing.kernel.private_file import write_private_file
 from processing.kernel.roles import Role
+from processing.kernel.target_pools import open_targets
+
+APPLICATION_NAME: Final = "spk cards"
 
 app = cyclopts.App(name="cards", help="Register personalization stations, block cards.")
 
@@ -43,8 +45,7 @@ def add_station(
     # The file comes first: a token that the centre knows and nobody has would be of no use.
     write_private_file(token_file, f"{token}\n".encode())
     try:
-        dsn = database_dsn(read_settings(os.environ), Role.OPERATOR)
-        added = asyncio.run(_add_station(dsn, name, token_sha256(token), renew=renew))
+        added = asyncio.run(_add_station(name, token_sha256(token), renew=renew))
     except BaseException:
         token_file.unlink(missing_ok=True)
         raise
@@ -70,21 +71,16 @@ def unblock(card_id: CardId, /) -> None:
     print(f"Card {card_id} is active")
 
 
-async def _add_station(dsn: str, name: str, sha256: bytes, *, renew: bool) -> bool:
-    pool = await open_pool(dsn, Role.OPERATOR, "spk cards")
-    try:
-        return await CardStore(pool).add_station(name, sha256, renew=renew)
-    finally:
-        await pool.close()
+async def _add_station(name: str, sha256: bytes, *, renew: bool) -> bool:
+    async with open_targets(read_settings(os.environ), Role.OPERATOR, APPLICATION_NAME) as targets:
+        return await CardStore(targets.home).add_station(name, sha256, renew=renew)
 
 
 async def _set_state(card_id: UUID, state: CardCode) -> None:
-    dsn = await asyncio.to_thread(database_dsn, read_settings(os.environ), Role.OPERATOR)
-    pool = await open_pool(dsn, Role.OPERATOR, "spk cards")
-    try:
-        found = await CardStore(pool).set_card_state(card_id, state)
-    finally:
-        await pool.close()
+    settings = read_settings(os.environ)
+    # A block must not wait for a database that is away.
+    async with open_targets(settings, Role.OPERATOR, APPLICATION_NAME, patient=True) as targets:
+        found = await card_store(targets).set_card_state(card_id, state)
     if found is None:
         raise ConfigurationError(f"there is no card {card_id}; spk card show reads it off the card")
     if found is not state:

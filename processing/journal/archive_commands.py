@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,15 +15,16 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from processing.journal.key_audit import KeyConflict
+from processing.journal.key_audit import audit_keys as audit
 from processing.journal.month import ArchiveRefused, Month, MonthOverview
 from processing.journal.month_store import ARCHIVE_LIMITS, MonthStore
 from processing.kernel.clock import SystemClock
 from processing.kernel.config import read_settings
-from processing.kernel.database import open_pool
-from processing.kernel.locate import database_dsn
-from processing.kernel.migrate import check_migrated
+from processing.kernel.database import REPORTING_LIMITS
+from processing.kernel.errors import ConfigurationError
 from processing.kernel.roles import Role
-from processing.kernel.sql_files import read_sql_folder, sql_root
+from processing.kernel.target_pools import open_targets
 
 APPLICATION_NAME: Final = "spk journal"
 WIDTH_WITHOUT_TERMINAL: Final = 120
@@ -35,12 +37,14 @@ def partitions() -> None:
     """List the months of history: where they are, how large, from when, and whether settled."""
     overviews = asyncio.run(_overview())
     table = Table(title="Journal")
-    for heading in ("month", "state", "settled"):
+    several = len({number for number, _ in overviews}) > 1
+    for heading in (*(("target",) if several else ()), "month", "state", "settled"):
         table.add_column(heading)
     for heading in ("events", "lines", "MB", "first posting", "last posting"):
         table.add_column(heading, justify="right")
-    for seen in overviews:
+    for number, seen in overviews:
         table.add_row(
+            *((str(number),) if several else ()),
             "other" if seen.month is None else str(seen.month),
             seen.state.value,
             _settled(seen),
@@ -72,6 +76,7 @@ def archive(
 
     A month's tables are kept beside the journal until the command is given with --drop. It can be
     stopped at any moment and run again. Nothing can be added to a month once it was begun.
+    Of several databases (SPK_TARGETS) each has a folder of its own in the archive, target-N.
     """
     # pyarrow comes with the extra "archive"; listing months does without.
     from processing.journal.archive import Archive, ArchiveOrder, choose
@@ -88,12 +93,17 @@ def archive(
     console = _console()
 
     async def work() -> int:
-        async with _store() as store:
-            chosen = choose(await store.overview(), order)
-            archive = Archive(store, out, _watch(console))
-            for seen in chosen:
-                await archive.archive(seen, drop=drop)
-        return len(chosen)
+        months = set()
+        async with _stores() as stores:
+            chosen = {
+                number: choose(await store.overview(), order) for number, store in stores.items()
+            }
+            for number, store in stores.items():
+                archive = Archive(store, _folder(out, number, len(stores)), _watch(console))
+                for seen in chosen[number]:
+                    await archive.archive(seen, drop=drop)
+                    months.add(seen.month)
+        return len(months)
 
     count = asyncio.run(work())
     where = "in files only" if drop else "beside the journal and in files"
@@ -120,34 +130,81 @@ def restore(
     console = _console()
 
     async def work() -> None:
-        async with _store() as store:
-            for seen in await store.overview():
-                if seen.month == wanted:
-                    place = archive or Path()
-                    await Archive(store, place, _watch(console)).restore(seen)
-                    return
-        raise ArchiveRefused(
-            f"the journal has no month {wanted}; spk journal partitions lists them"
-        )
+        known = False
+        async with _stores() as stores:
+            for number, store in stores.items():
+                place = _folder(archive or Path(), number, len(stores))
+                for seen in await store.overview():
+                    if seen.month == wanted:
+                        known = True
+                        await Archive(store, place, _watch(console)).restore(seen)
+        if not known:
+            raise ArchiveRefused(
+                f"the journal has no month {wanted}; spk journal partitions lists them"
+            )
 
     asyncio.run(work())
 
 
-@asynccontextmanager
-async def _store() -> AsyncIterator[MonthStore]:
-    dsn = await asyncio.to_thread(database_dsn, read_settings(os.environ), Role.OPERATOR)
-    pool = await open_pool(dsn, Role.OPERATOR, APPLICATION_NAME, ARCHIVE_LIMITS)
+@app.command
+def audit_keys(
+    *, day: Annotated[str, Parameter(name="--date", help="The business date, YYYY-MM-DD.")]
+) -> int:
+    """Find numbers that a terminal used for two citizens whose rights lie in different databases.
+
+    What is found is kept for settlement. Exits with 1 when there is any; run it for each business
+    date once its late advices are in.
+    """
     try:
-        async with pool.connection() as connection:
-            await check_migrated(connection, read_sql_folder(sql_root()))
-        yield MonthStore(pool)
-    finally:
-        await pool.close()
+        business_date = date.fromisoformat(day)
+    except ValueError:
+        raise ConfigurationError(f"{day} is not a date; write it as YYYY-MM-DD") from None
+    conflicts = asyncio.run(_audit_keys(business_date))
+    console = _console()
+    if not conflicts:
+        console.print(f"{day}: no number was decided in two databases.")
+        return 0
+    table = Table(title=f"Numbers decided in two databases, {day}")
+    for heading in ("terminal", "number", "class", "target", "lane/block/ordinal", "outcome"):
+        table.add_column(heading)
+    for found in conflicts:
+        table.add_section()
+        for use in found.uses:
+            table.add_row(
+                found.terminal_id,
+                f"{found.stan:06d}",
+                str(found.message_class),
+                str(use.target),
+                f"{use.lane}/{use.block}/{use.ordinal}",
+                str(use.outcome),
+            )
+    console.print(table)
+    return 1
 
 
-async def _overview() -> list[MonthOverview]:
-    async with _store() as store:
-        return await store.overview()
+async def _audit_keys(day: date) -> list[KeyConflict]:
+    settings = read_settings(os.environ)
+    async with open_targets(settings, Role.OPERATOR, APPLICATION_NAME, REPORTING_LIMITS) as targets:
+        return [found async for found in audit(targets, day)]
+
+
+@asynccontextmanager
+async def _stores() -> AsyncIterator[dict[int, MonthStore]]:
+    settings = read_settings(os.environ)
+    async with open_targets(settings, Role.OPERATOR, APPLICATION_NAME, ARCHIVE_LIMITS) as targets:
+        yield {number: MonthStore(pool) for number, pool in targets.pools.items()}
+
+
+def _folder(archive: Path, number: int, count: int) -> Path:
+    """Return where a target's months are in the archive; a lone database has no folder more."""
+    return archive if count == 1 else archive / f"target-{number}"
+
+
+async def _overview() -> list[tuple[int, MonthOverview]]:
+    async with _stores() as stores:
+        return [
+            (number, seen) for number, store in stores.items() for seen in await store.overview()
+        ]
 
 
 def _settled(seen: MonthOverview) -> str:

@@ -21,7 +21,7 @@ _LOCK_CLASS: Final = 0x6C616E65
 """First half of the advisory locks that hold lanes: "lane" in ASCII."""
 
 _CLAIM: Final = """
-    SELECT lane FROM generate_series(1, $2::integer) AS lane
+    SELECT lane FROM generate_series($2::integer, $3::integer) AS lane
     WHERE pg_try_advisory_lock($1, lane) LIMIT 1
 """
 _LAST_BLOCK: Final = "SELECT coalesce(max(block), 0) FROM journal.block WHERE lane = $1"
@@ -34,17 +34,19 @@ class Lane:
     """The lane of this worker.
 
     It is claimed at the first `next_block`, and again, perhaps under another number, when the
-    connection that held it was lost.
+    connection that held it was lost. `first` is the first lane of the database: a receipt names
+    its lane, so the lanes of several databases differ.
     """
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, first: int = 1) -> None:
         self._connect = connect
+        self._first = first
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._number = 0
 
     @property
     def number(self) -> int:
-        """Return the lane's number, from 1; 0 before the first claim."""
+        """Return the lane's number, from `first`; 0 before the first claim."""
         return self._number
 
     async def next_block(self) -> int:
@@ -54,7 +56,9 @@ class Lane:
         """
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._connect()
-            number = await self._connection.fetchval(_CLAIM, _LOCK_CLASS, LANES_MAX)
+            number = await self._connection.fetchval(
+                _CLAIM, _LOCK_CLASS, self._first, self._first + LANES_MAX - 1
+            )
             if number is None:
                 raise DatabaseUnavailableError(
                     f"all {LANES_MAX} lanes of the journal are taken: let fewer workers share "

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | SPK_HOME | folder of the embedded database, sockets and key files | see `default_home` |
 | SPK_DSN | PostgreSQL to use instead of the embedded one | none: embedded |
+| SPK_TARGETS | file of several databases (`processing.kernel.targets`) | none: one |
 | SPK_TIME_ZONE | IANA name of the region's time zone | Europe/Moscow |
 | SPK_LOG_LEVEL | debug, info, warning or error | info |
 | SPK_LOG_FORMAT | json or console | json |
@@ -29,6 +30,7 @@ from processing.kernel.errors import ConfigurationError
 VARIABLES: Final = (
     "SPK_HOME",
     "SPK_DSN",
+    "SPK_TARGETS",
     "SPK_TIME_ZONE",
     "SPK_LOG_LEVEL",
     "SPK_LOG_FORMAT",
@@ -73,10 +75,14 @@ class ListenAddress(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the environment says. `dsn` None means: the embedded PostgreSQL under `home`."""
+    """What the environment says. `dsn` None means: the embedded PostgreSQL under `home`.
+
+    `targets_file` names several databases, of which `dsn` is then none.
+    """
 
     home: Path
     dsn: str | None = None
+    targets_file: Path | None = None
     time_zone: str = "Europe/Moscow"
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.JSON
@@ -96,6 +102,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(
         home=home,
         dsn=_dsn(given.get("SPK_DSN")),
+        targets_file=_targets_file(given.get("SPK_TARGETS"), given),
         time_zone=_time_zone(given.get("SPK_TIME_ZONE", "Europe/Moscow")),
         log_level=_one_of(LogLevel, "SPK_LOG_LEVEL", given.get("SPK_LOG_LEVEL", "info")),
         log_format=_one_of(LogFormat, "SPK_LOG_FORMAT", given.get("SPK_LOG_FORMAT", "json")),
@@ -143,6 +150,17 @@ def _dsn(value: str | None) -> str | None:
             "(for a socket: postgresql://user@/spk?host=/run/postgresql)"
         )
     return value
+
+
+def _targets_file(value: str | None, environ: Mapping[str, str]) -> Path | None:
+    if value is None:
+        return None
+    if "SPK_DSN" in environ:
+        raise ConfigurationError(
+            "SPK_TARGETS and SPK_DSN are both set: unset SPK_DSN, since the file that SPK_TARGETS "
+            "names gives every database's address"
+        )
+    return Path(value).expanduser().absolute()
 
 
 def _time_zone(value: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from typing import Final, TypeAlias
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -29,6 +29,9 @@ from processing.kernel.roles import Role
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """What a query can be sent over, borrowed from a pool or opened alone."""
+
+Check: TypeAlias = Callable[[Connection], Coroutine[Any, Any, None]]
+"""Looks at a new connection, and raises when it must not be used."""
 
 SERVER_MAJOR_MIN: Final = 16
 """The oldest PostgreSQL whose role memberships the migrations understand."""
@@ -151,22 +154,25 @@ async def open_pool(
     limits: SessionLimits = ONLINE_LIMITS,
     *,
     unchanging: bool = False,
+    connections_min: int = 1,
+    check: Check | None = None,
 ) -> DatabasePool:
     """Connect to `dsn` and act there as `role` on every connection.
 
-    `application_name` appears in the server's own views and log. Each new connection is checked
-    for durability. `unchanging` promises that no statement changes its session (SET, LISTEN, an
-    advisory lock), which saves a trip to the server each time a connection is given back.
+    `application_name` appears in the server's own views and log. Each new connection passes
+    `check`, by default that the server is durable; with `connections_min` 0 none is opened yet.
+    `unchanging` promises that no statement changes its session (SET, LISTEN, an advisory lock),
+    which saves a trip to the server each time a connection is given back.
     Raises `DatabaseUnavailableError`, `DurabilityError`, `DatabaseError`.
     """
     pool = asyncpg.create_pool(
         dsn,
-        min_size=1,
+        min_size=connections_min,
         max_size=limits.connections_max,
         timeout=limits.connect_timeout_ms / 1000,
         command_timeout=limits.command_timeout_ms / 1000,
         server_settings=session_settings(role, application_name, limits),
-        init=check_server,
+        init=check or check_server,
         reset=_leave_as_it_is if unchanging else None,
     )
     try:

@@ -6,6 +6,7 @@ SpkError                      anything the centre itself raises; `exit_code` is 
 │   ├── DatabaseUnavailableError   nobody answers, or the server turned the connection away
 │   ├── DatabaseBusyError          no connection became free in time: answer "try later"
 │   ├── DatabaseTimeoutError       a command took too long; whether it took effect is unknown
+│   ├── TargetMismatchError        a database is not the one that the settings take it for; code 2
 │   ├── DurabilityError            the server could lose what it acknowledged; exit code 2
 │   └── MigrationError             the schema is not what this release needs; exit code 2
 └── EmbeddedServerError       the embedded PostgreSQL cannot be set up, started or stopped
@@ -45,6 +46,12 @@ class DatabaseBusyError(DatabaseError):
 
 class DatabaseTimeoutError(DatabaseError):
     """A command ran out of time; unless the server said so itself, its effect is unknown."""
+
+
+class TargetMismatchError(DatabaseError):
+    """A database serves other buckets than the settings say."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class DurabilityError(DatabaseError):

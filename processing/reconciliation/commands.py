@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,11 +15,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from processing.kernel.config import read_settings
-from processing.kernel.database import REPORTING_LIMITS, DatabasePool, open_pool
-from processing.kernel.locate import database_dsn
-from processing.kernel.migrate import check_migrated
+from processing.kernel.database import REPORTING_LIMITS
 from processing.kernel.roles import Role
-from processing.kernel.sql_files import read_sql_folder, sql_root
+from processing.kernel.target_pools import TargetPools, open_targets
 from processing.reconciliation.day_file import Flavour
 from processing.reconciliation.errors import ExportRefused
 from processing.reconciliation.export import FileOrder, export_day, read_day
@@ -107,28 +104,20 @@ def day_of(text: str) -> date:
     raise ExportRefused(f"{text} is not a date; write it as YYYY-MM-DD, such as 2026-03-02")
 
 
-@asynccontextmanager
-async def _pool() -> AsyncIterator[DatabasePool]:
-    dsn = await asyncio.to_thread(database_dsn, read_settings(os.environ), Role.FINANCE)
-    pool = await open_pool(dsn, Role.FINANCE, APPLICATION_NAME, REPORTING_LIMITS)
-    try:
-        async with pool.connection() as connection:
-            await check_migrated(connection, read_sql_folder(sql_root()))
-        yield pool
-    finally:
-        await pool.close()
+def _targets() -> AbstractAsyncContextManager[TargetPools]:
+    return open_targets(read_settings(os.environ), Role.FINANCE, APPLICATION_NAME, REPORTING_LIMITS)
 
 
 async def _write(order: DayOrder, file_order: FileOrder, place: WholeFile) -> tuple[DayReport, int]:
-    async with _pool() as pool:
-        report, sums = await export_day(pool, order, file_order, place)
+    async with _targets() as targets:
+        report, sums = await export_day(targets, order, file_order, place)
     place.keep()
     return report, sums.row_count
 
 
 async def _read(order: DayOrder) -> DayReport:
-    async with _pool() as pool:
-        return await read_day(pool, order)
+    async with _targets() as targets:
+        return await read_day(targets, order)
 
 
 def _console() -> Console:

@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-from processing.kernel.database import DatabasePool
+from processing.kernel.target_pools import TargetPools
 from processing.reconciliation.day_file import DIALECTS, DayFile, FileSums, Flavour, read_sums
 from processing.reconciliation.errors import ExportMismatchError, ExportRefused
 from processing.reconciliation.model import Amounts, DayOrder, DayReport
-from processing.reconciliation.store import DayReading, one_moment
+from processing.reconciliation.targets import Reading, one_moment_each
 from processing.reconciliation.whole_file import WholeFile, explained
 
 MISMATCHES_NAMED_MAX: Final = 5
@@ -28,14 +28,14 @@ class FileOrder(msgspec.Struct, frozen=True):
     with_categories: bool = False
 
 
-async def read_day(pool: DatabasePool, order: DayOrder) -> DayReport:
+async def read_day(targets: TargetPools, order: DayOrder) -> DayReport:
     """Return a day's totals. Raises `ExportRefused` and what `DatabasePool` raises."""
-    async with one_moment(pool) as reading:
+    async with one_moment_each(targets) as reading:
         return await _report(reading, order)
 
 
 async def export_day(
-    pool: DatabasePool, order: DayOrder, file_order: FileOrder, place: WholeFile
+    targets: TargetPools, order: DayOrder, file_order: FileOrder, place: WholeFile
 ) -> tuple[DayReport, FileSums]:
     """Write a day's file to `place` and return the day's totals, which are the file's too.
 
@@ -46,7 +46,7 @@ async def export_day(
     dialect = DIALECTS[file_order.flavour]
     with place.write(dialect.encoding) as text:
         day_file = DayFile(text, dialect, with_categories=file_order.with_categories)
-        async with one_moment(pool) as reading:
+        async with one_moment_each(targets) as reading:
             report = await _report(reading, order)
             async for rows in reading.lines(order):
                 # Named here: further out it would be taken for a fault of the database.
@@ -95,7 +95,7 @@ def _shown(amounts: Amounts) -> str:
     return f"{amounts.covered_kopecks} covered and {amounts.paid_kopecks} paid kopecks"
 
 
-async def _report(reading: DayReading, order: DayOrder) -> DayReport:
+async def _report(reading: Reading, order: DayOrder) -> DayReport:
     if order.provider_code is not None:
         codes = await reading.provider_codes()
         if order.provider_code not in codes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from datetime import date
 from typing import Final
 
 import asyncpg
@@ -32,6 +33,7 @@ PROVIDERS_NAMED_MAX: Final = 10_000
 _ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _PROVIDER_CODES: Final = "SELECT code FROM terminals.provider ORDER BY code LIMIT $1"
 _TOTALS: Final = "SELECT * FROM reconciliation.day_totals($1, $2, $3)"
+_TOTALS_OF: Final = "SELECT * FROM reconciliation.totals_of($1, $2)"
 _LINES: Final = {
     basis: f"""
         SELECT * FROM reconciliation.day_line
@@ -61,6 +63,11 @@ class DayReading:
         by_posting = order.basis is DayBasis.POSTING
         rows = await self._connection.fetch(_TOTALS, order.day, by_posting, order.provider_code)
         return tuple(_terminal_day(row, order.basis) for row in rows)
+
+    async def centre_totals(self, terminal_id: str, day: date) -> TerminalTotals:
+        """Return what is counted here for one terminal and business date."""
+        row = await self._connection.fetchrow(_TOTALS_OF, terminal_id, day)
+        return TerminalTotals(**dict(row or {}))
 
     async def lines(self, order: DayOrder) -> AsyncIterator[Sequence[asyncpg.Record]]:
         """Yield the rows of reconciliation.day_line, `ROWS_PER_FETCH` at a time.

@@ -17,11 +17,9 @@ from rich.table import Table
 
 from processing.kernel.clock import SystemClock
 from processing.kernel.config import read_settings
-from processing.kernel.database import REPORTING_LIMITS, open_pool
-from processing.kernel.locate import database_dsn
-from processing.kernel.migrate import check_migrated
+from processing.kernel.database import REPORTING_LIMITS
 from processing.kernel.roles import Role
-from processing.kernel.sql_files import read_sql_folder, sql_root
+from processing.kernel.target_pools import open_targets
 from processing.region.generate import RegionOrder, check_order, generate, load_sources
 from processing.region.store import Loaded, load_region
 
@@ -55,19 +53,15 @@ def create(
     day = today.date() if today is not None else SystemClock(zone).local_date()
     order = RegionOrder(citizens=citizens, seed=seed, today=day)
     check_order(order, sources)
-    dsn = database_dsn(settings, Role.OWNER)
     console = Console(highlight=False)
     with _progress(console) as progress:
         task = progress.add_task("Citizens", total=citizens)
 
         async def load(advance: Callable[[int], None]) -> Loaded:
-            pool = await open_pool(dsn, Role.OWNER, APPLICATION_NAME, REPORTING_LIMITS)
-            try:
-                async with pool.connection() as connection:
-                    await check_migrated(connection, read_sql_folder(sql_root()))
-                return await load_region(pool, generate(order, sources), advance)
-            finally:
-                await pool.close()
+            async with open_targets(
+                settings, Role.OWNER, APPLICATION_NAME, REPORTING_LIMITS
+            ) as targets:
+                return await load_region(targets, generate(order, sources), advance)
 
         with _without_collector():
             loaded = asyncio.run(load(lambda count: progress.advance(task, count)))

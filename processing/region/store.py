@@ -1,8 +1,14 @@
-"""Writes a region into the database: one transaction, by COPY, into empty tables only."""
+"""Writes a region into the database: one transaction, by COPY, into empty tables only.
+
+Of several databases each has its own transaction; all are committed together at the very end. The
+catalogue and the terminals go to all of them, the register to the first, rights to the one that
+serves the holder's bucket.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -10,9 +16,11 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from processing.kernel.database import Connection, DatabasePool
+from processing.kernel.database import Connection
 from processing.kernel.errors import ConfigurationError, DatabaseError
-from processing.region.rows import CITIZEN, TABLES, Batch
+from processing.kernel.target_pools import TargetPools
+from processing.kernel.targets import HOME, TargetMap
+from processing.region.rows import CITIZEN, TABLES, Batch, Row, Table
 
 LOCK_NAME: Final = "processing.region.create"
 """Two programs that create a region at once wait for each other under this lock."""
@@ -40,9 +48,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load_region(
-    pool: DatabasePool, batches: Iterator[Batch], on_citizens: Callable[[int], None]
+    targets: TargetPools, batches: Iterator[Batch], on_citizens: Callable[[int], None]
 ) -> Loaded:
-    """Write all batches in one transaction, then gather the planner's statistics.
+    """Write all batches in one transaction a database, then gather the planner's statistics.
 
     `on_citizens` is told how many citizens each batch brought. Raises `RegionExists`,
     `DatabaseError`; after any failure the database is as it was.
@@ -50,24 +58,28 @@ async def load_region(
     began = time.monotonic()
     written = dict.fromkeys(TABLES, 0)
     generating = 0.0
-    async with pool.transaction() as connection:
-        await _only_writer(connection)
-        await _refuse_filled(connection)
-        await _send_identifiers_as_bytes(connection)
+    async with contextlib.AsyncExitStack() as transactions:
+        connections: dict[int, Connection] = {}
+        for number, pool in targets.pools.items():
+            connection = await transactions.enter_async_context(pool.transaction())
+            await _only_writer(connection)
+            await _refuse_filled(connection)
+            await _send_identifiers_as_bytes(connection)
+            connections[number] = connection
         batch, seconds = await asyncio.to_thread(_take, batches)
         while batch is not None:
             generating += seconds
             # The next batch is made in a thread while the database digests this one.
             following = asyncio.create_task(asyncio.to_thread(_take, batches))
             try:
-                await _copy(connection, batch)
+                await _copy_all(connections, targets.map, batch)
             finally:
                 upcoming, seconds = await following
             for table, rows in batch.rows.items():
                 written[table] += len(rows)
             on_citizens(batch.citizen_count)
             batch = upcoming
-    await _analyze(pool)
+    await _analyze(targets)
     return Loaded(
         rows_by_table={table.full_name: count for table, count in written.items()},
         generating_ms=int(generating * 1000),
@@ -107,23 +119,40 @@ async def _send_identifiers_as_bytes(connection: Connection) -> None:
     )
 
 
-async def _copy(connection: Connection, batch: Batch) -> None:
+async def _copy_all(connections: dict[int, Connection], targets: TargetMap, batch: Batch) -> None:
+    """Write a batch's rows where they belong."""
     for table, rows in batch.rows.items():
-        if not rows:
-            continue
-        try:
-            await connection.copy_records_to_table(
-                table.name, schema_name=table.schema, columns=table.columns, records=rows
-            )
-        except asyncpg.PostgresError as error:
-            # The server's own message names the constraint; its detail would quote a person.
-            raise DatabaseError(
-                f"{table.full_name} could not be written: {error.args[0]}"
-            ) from None
+        for number, theirs in _places(table, rows, targets).items():
+            if theirs:
+                await _copy(connections[number], table, theirs)
 
 
-async def _analyze(pool: DatabasePool) -> None:
+def _places(table: Table, rows: list[Row], targets: TargetMap) -> dict[int, list[Row]]:
+    """Return the rows by the number of the target that keeps them."""
+    if len(targets) == 1 or table.schema == "register":
+        return {HOME: rows}
+    found: dict[int, list[Row]] = {target.number: [] for target in targets.targets}
+    if table.schema != "rights":
+        return dict.fromkeys(found, rows)
+    bucket = table.columns.index("bucket")
+    for row in rows:
+        found[targets.number_of(int(row[bucket]))].append(row)  # type: ignore[arg-type]
+    return found
+
+
+async def _copy(connection: Connection, table: Table, rows: list[Row]) -> None:
+    try:
+        await connection.copy_records_to_table(
+            table.name, schema_name=table.schema, columns=table.columns, records=rows
+        )
+    except asyncpg.PostgresError as error:
+        # The server's own message names the constraint; its detail would quote a person.
+        raise DatabaseError(f"{table.full_name} could not be written: {error.args[0]}") from None
+
+
+async def _analyze(targets: TargetPools) -> None:
     """Gather statistics, and mark pages visible, so that the first queries are planned well."""
     tables = ", ".join(table.full_name for table in TABLES)
-    async with pool.connection() as connection:
-        await connection.execute(f"VACUUM (ANALYZE) {tables}")
+    for pool in targets.pools.values():
+        async with pool.connection() as connection:
+            await connection.execute(f"VACUUM (ANALYZE) {tables}")

@@ -19,10 +19,10 @@ from processing.kernel.clock import SystemClock
 from processing.kernel.config import read_settings
 from processing.kernel.database import REPORTING_LIMITS, open_session
 from processing.kernel.errors import ConfigurationError
-from processing.kernel.locate import database_dsn
-from processing.kernel.migrate import check_migrated
 from processing.kernel.roles import Role
-from processing.kernel.sql_files import read_sql_folder, sql_root
+from processing.kernel.spread import spread
+from processing.kernel.target_pools import open_targets
+from processing.kernel.targets import target_dsn
 from processing.regulations.changes import changes
 from processing.regulations.check import check_regulation
 from processing.regulations.compiling import compile_regulation
@@ -128,7 +128,7 @@ def approve_version(service: str, version: int, *, by: str, lang: Language = "ru
     today = SystemClock(read_settings(os.environ).time_zone).local_date()
     with _told(lang):
         regulation = _with_database(
-            lambda connection: approve(connection, service, version, by, today)
+            lambda connection: approve(connection, service, version, by, today), spreading=True
         )
     first = regulation.regulation.valid_from
     told = f"утверждён, действует с {first}" if lang == "ru" else f"approved, in force from {first}"
@@ -172,16 +172,26 @@ def _bytes_of(document: Path) -> bytes:
         raise ConfigurationError(f"{document}: {error.strerror}") from error
 
 
-def _with_database(work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
+def _with_database(
+    work: Callable[[asyncpg.Connection], Awaitable[Result]], *, spreading: bool = False
+) -> Result:
     """Return what `work` makes of a session that acts as the owner of the regulations."""
-    dsn = database_dsn(read_settings(os.environ), Role.OWNER)
+    settings = read_settings(os.environ)
 
     async def run() -> Result:
-        connection = await open_session(dsn, Role.OWNER, APPLICATION_NAME, REPORTING_LIMITS)
-        try:
-            await check_migrated(connection, read_sql_folder(sql_root()))
-            return await work(connection)
-        finally:
-            await connection.close()
+        async with open_targets(
+            settings, Role.OWNER, APPLICATION_NAME, REPORTING_LIMITS
+        ) as targets:
+            home = targets.map.targets[0]
+            dsn = target_dsn(settings, home, Role.OWNER)
+            connection = await open_session(dsn, Role.OWNER, APPLICATION_NAME, REPORTING_LIMITS)
+            try:
+                result = await work(connection)
+            finally:
+                await connection.close()
+            if spreading:
+                # Of several databases each decides by its own copy.
+                await spread(targets)
+            return result
 
     return asyncio.run(run())

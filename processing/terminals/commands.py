@@ -19,11 +19,11 @@ from rich.table import Table
 from hsm_stub.client.async_client import connect_async
 from processing.kernel.clock import SystemClock
 from processing.kernel.config import ListenAddress, Settings, read_settings
-from processing.kernel.database import open_pool
 from processing.kernel.errors import ConfigurationError
-from processing.kernel.locate import database_dsn
 from processing.kernel.private_file import write_private_file
 from processing.kernel.roles import Role
+from processing.kernel.target_pools import open_targets
+from processing.terminals.copies import terminal_store
 from processing.terminals.enrolment import parameters_of
 from processing.terminals.model import Terminal, TerminalState
 from processing.terminals.store import TERMINALS_LISTED_MAX, TerminalStore
@@ -87,12 +87,9 @@ def unblock(terminal_id: TerminalId, /) -> None:
 
 @asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[TerminalStore]:
-    dsn = await asyncio.to_thread(database_dsn, settings, Role.OPERATOR)
-    pool = await open_pool(dsn, Role.OPERATOR, "spk terminals")
-    try:
-        yield TerminalStore(pool)
-    finally:
-        await pool.close()
+    # A block must not wait for a database that is away.
+    async with open_targets(settings, Role.OPERATOR, "spk terminals", patient=True) as targets:
+        yield terminal_store(targets)
 
 
 async def _list() -> None:

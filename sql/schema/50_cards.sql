@@ -13,7 +13,9 @@ CREATE TABLE cards.card (
     public_key_pin bytea NOT NULL CHECK (length(public_key_pin) = 65),
     certificate_tap bytea NOT NULL,
     certificate_pin bytea NOT NULL,
-    issued_at timestamptz NOT NULL
+    issued_at timestamptz NOT NULL,
+    -- rises with every change of state; a copy in another database takes only a newer one
+    version integer NOT NULL DEFAULT 1
 );
 
 CREATE INDEX card_holder ON cards.card (holder_id);

@@ -31,7 +31,7 @@ GRANT USAGE ON SCHEMA terminals, cards, rights, regulations, journal TO spk_oper
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA terminals TO spk_operator;
 GRANT DELETE ON terminals.terminal_service TO spk_operator;
 GRANT SELECT, INSERT, UPDATE ON cards.station TO spk_operator;
-GRANT SELECT, UPDATE (state) ON cards.card TO spk_operator;
+GRANT SELECT, UPDATE (state, version) ON cards.card TO spk_operator;
 GRANT SELECT, UPDATE (card_state) ON rights.card_authority TO spk_operator;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA regulations TO spk_operator;
 

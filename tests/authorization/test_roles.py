@@ -48,6 +48,7 @@ ALLOWED: dict[Role, dict[str, set[str]]] = {
         "regulations": {"SELECT"},
         "journal": {"SELECT"},
         "reconciliation": {"SELECT"},
+        "rights": {"SELECT"},
     },
 }
 

@@ -30,6 +30,7 @@ from processing.kernel.clock import SystemClock
 from processing.kernel.config import ListenAddress
 from processing.kernel.database import REPORTING_LIMITS, open_pool
 from processing.kernel.roles import Role
+from processing.kernel.target_pools import alone
 from processing.reconciliation.export import FileOrder, export_day
 from processing.reconciliation.model import Amounts, Balance, DayOrder, DayReport
 from processing.reconciliation.whole_file import whole_file
@@ -117,7 +118,7 @@ class Town:
         pool = await open_pool(
             self.database.dsn(Role.OWNER), Role.OWNER, "test region", REPORTING_LIMITS
         )
-        await load_region(pool, generate(order, load_sources()), lambda _: None)
+        await load_region(alone(pool), generate(order, load_sources()), lambda _: None)
         await pool.close()
         async with self.database.connect(Role.OPERATOR) as connection:
             await connection.execute(
@@ -154,7 +155,7 @@ class Town:
             self.database.dsn(Role.FINANCE), Role.FINANCE, "test export", REPORTING_LIMITS
         )
         with whole_file(out) as place:
-            report, _ = await export_day(pool, DayOrder(self.day), FileOrder(out), place)
+            report, _ = await export_day(alone(pool), DayOrder(self.day), FileOrder(out), place)
             place.keep()
         await pool.close()
         return report

@@ -23,7 +23,7 @@ from hsm_stub.client.client import HsmClient
 from hsm_stub.key_material import KeyMaterial, new_key_material
 from hsm_stub.keystore import create_key_file
 from processing.wire.iso8583.mac import Mac
-from tests.plugins.postgres import Database
+from tests.plugins.targets import Databases
 from tests.plugins.town import REGION, ZONE
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ def town_keys() -> KeyMaterial:
 
 
 @pytest.fixture
-def serve_town(database: Database, town_keys: KeyMaterial) -> ServeTown:
+def serve_town(databases: Databases, town_keys: KeyMaterial) -> ServeTown:
     """Give a function that serves the town in this loop."""
     # Imported by the test that needs it: a centre's libraries take a second to load.
     from tests.plugins.live_centre import live_centre
 
     def serve(port: Port | None = None) -> AbstractAsyncContextManager[LiveCentre]:
-        return live_centre(database, town_keys, port)
+        return live_centre(databases, town_keys, port)
 
     return serve
 

@@ -22,30 +22,29 @@ from hsm_stub.key_material import KeyMaterial
 from hsm_stub.security_module import SecurityModule
 from processing.app import TerminalDesk
 from processing.authorization.batcher import BatchMetrics
-from processing.authorization.engine import Engine
-from processing.authorization.store import AuthorizationStore
+from processing.authorization.engines import running_engines
 from processing.gateways.iso8583 import Gateway
 from processing.gateways.port import GatewayLimits, GatewayMetrics
 from processing.journal.lane import Lane
-from processing.journal.store import JournalStore
 from processing.kernel.clock import Clock, SystemClock
 from processing.kernel.config import LogFormat, LogLevel
-from processing.kernel.database import DatabasePool, SessionLimits, open_pool, open_session
+from processing.kernel.database import SessionLimits, open_session
 from processing.kernel.log import open_log
 from processing.kernel.metrics import new_registry
 from processing.kernel.roles import Role
-from processing.reconciliation.terminal_totals import TerminalSettlement
+from processing.kernel.targets import Target
+from processing.reconciliation.targets import terminal_settlement
+from processing.terminals.copies import terminal_store
 from processing.terminals.keys import TerminalKeys
 from processing.terminals.network import TerminalNetwork
-from processing.terminals.store import TerminalStore
 from processing.wire.iso8583.framing import Framing
 from processing.wire.iso8583.mac import Mac
 from processing.wire.iso8583.spec import Profile
 from processing.wire.transaction import Request
 from tests.hsm_stub.running import serving
 from tests.plugins.line import Line, open_line
-from tests.plugins.postgres import Database
-from tests.plugins.town import SHOPS, ZONE, allowance_id, build_town, citizen
+from tests.plugins.targets import Databases
+from tests.plugins.town import SHOPS, ZONE, allowance_id, build_town, business_day, citizen
 
 QUICK_LIMITS = SessionLimits(connect_timeout_ms=2_000)
 
@@ -62,8 +61,9 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
 class LiveCentre:
     """A serving centre and all that a test may do to it."""
 
-    def __init__(self, database: Database, material: KeyMaterial, port: Port) -> None:
-        self.database = database
+    def __init__(self, databases: Databases, material: KeyMaterial, port: Port) -> None:
+        self.databases = databases
+        self.database = databases.home
         self.port = port
         self.number = 0
         self.log = io.StringIO()
@@ -79,35 +79,27 @@ class LiveCentre:
         """Serve until the end of the block."""
         clock = self.port.clock
         log = open_log(LogFormat.JSON, LogLevel.DEBUG, self.log)
-        dsn = self.database.dsn(Role.PROCESSING)
         async with contextlib.AsyncExitStack() as rooms:
             folder = rooms.enter_context(tempfile.TemporaryDirectory(prefix="spk-hsm-"))
             self._hsm_folder = Path(folder)
             await self.start_hsm()
             rooms.push_async_callback(self.stop_hsm)
             hsm = await rooms.enter_async_context(AsyncHsmClient(self._hsm_address))
-            pool = await rooms.enter_async_context(_pool(dsn))
-            lane = Lane(lambda: open_session(dsn, Role.PROCESSING, "test lane", QUICK_LIMITS))
-            rooms.push_async_callback(lane.release)
-            self.engine = Engine(
-                store=AuthorizationStore(pool),
-                journal=JournalStore(pool),
-                signer=hsm,
-                lane=lane,
-                clock=clock,
-                log=log,
-                metrics=BatchMetrics(self.registry),
+            several = len(self.databases.map) > 1
+            pools = await rooms.enter_async_context(
+                self.databases.pools(Role.PROCESSING, QUICK_LIMITS, patient=several)
             )
-            self.engine.start()
-            rooms.push_async_callback(self.engine.drain)
-            terminals = TerminalStore(pool)
+            self.engine: Any = await rooms.enter_async_context(
+                running_engines(pools, _new_lane, hsm, clock, log, BatchMetrics(self.registry))
+            )
+            terminals = terminal_store(pools)
             self.gateway = Gateway(
                 framing=self.port.framing,
                 profile=self.port.profile,
                 keys=TerminalKeys(terminals, hsm),
                 handlers=TerminalDesk(
                     self.engine,
-                    TerminalSettlement(pool),
+                    terminal_settlement(pools),
                     TerminalNetwork(terminals, hsm, clock),
                     clock,
                     log,
@@ -194,47 +186,50 @@ class LiveCentre:
         )
 
     async def value(self, query: str, *values: object) -> Any:
-        """Look one value up as superuser."""
-        async with self.database.connect() as connection:
-            return await connection.fetchval(query, *values)
+        """Look one value up as superuser; of several databases' numbers the sum."""
+        found = await self.databases.everywhere(lambda one: one.fetchval(query, *values))
+        told = [value for value in found if value is not None]
+        if len(told) > 1 and all(isinstance(value, int) for value in told):
+            return sum(told)
+        return told[0] if told else None
 
     async def execute(self, statement: str, *values: object) -> None:
         """Change something as superuser."""
-        async with self.database.connect() as connection:
-            await connection.execute(statement, *values)
+        await self.databases.everywhere(lambda one: one.execute(statement, *values))
 
-    async def cut_database(self) -> None:
-        """Make the database unreachable: every session ends, no new one begins."""
-        name = self.database.name
-        connection = await asyncpg.connect(self.database.server.superuser_dsn("postgres"))
-        try:
-            await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1",
-                name,
-            )
-        finally:
-            await connection.close()
+    async def cut_database(self, *numbers: int) -> None:
+        """Make databases unreachable, by default all: sessions end, no new one begins."""
+        for number in numbers or self.databases.by_number:
+            name = self.databases.by_number[number].name
+            connection = await asyncpg.connect(self.database.server.superuser_dsn("postgres"))
+            try:
+                await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                    "WHERE datname = $1",
+                    name,
+                )
+            finally:
+                await connection.close()
 
     async def mend_database(self) -> None:
         """Let sessions begin again."""
-        await self.database.server.execute(
-            f"ALTER DATABASE {self.database.name} ALLOW_CONNECTIONS true"
-        )
+        for database in self.databases.by_number.values():
+            await database.server.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
 
 
 @contextlib.asynccontextmanager
 async def live_centre(
-    database: Database, material: KeyMaterial, port: Port | None = None
+    databases: Databases, material: KeyMaterial, port: Port | None = None
 ) -> AsyncIterator[LiveCentre]:
-    """Serve the town of tests/plugins/town.py from `database`."""
-    async with database.connect() as connection:
-        await build_town(connection)
-        await connection.execute(
-            "SELECT journal.ensure_partitions($1::date, $1::date + 1)",
-            (port or Port()).clock.local_date(),
+    """Serve the town of tests/plugins/town.py from its databases."""
+    await databases.everywhere(build_town)
+    await databases.everywhere(
+        lambda one: one.execute(
+            "SELECT journal.ensure_partitions($1::date, $1::date + 1)", business_day()
         )
-    async with LiveCentre(database, material, port or Port()).serving() as centre:
+    )
+    async with LiveCentre(databases, material, port or Port()).serving() as centre:
         yield centre
 
 
@@ -249,10 +244,9 @@ async def assert_until(condition: Any, what: str) -> None:
         await asyncio.sleep(0.005)
 
 
-@contextlib.asynccontextmanager
-async def _pool(dsn: str) -> AsyncIterator[DatabasePool]:
-    pool = await open_pool(dsn, Role.PROCESSING, "test centre", QUICK_LIMITS)
-    try:
-        yield pool
-    finally:
-        await pool.close()
+def _new_lane(target: Target) -> Lane:
+    dsn = target.dsn
+    assert dsn is not None
+    return Lane(
+        lambda: open_session(dsn, Role.PROCESSING, "test lane", QUICK_LIMITS), target.first_lane
+    )

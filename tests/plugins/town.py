@@ -122,7 +122,7 @@ async def add_shop(connection: asyncpg.Connection, terminal_id: str, state: int 
 async def add_citizen(
     connection: asyncpg.Connection, who: Citizen, granted: int = GRANTED, state: int = 1
 ) -> None:
-    """Register a citizen's card and right; `state` 1 active, 2 blocked."""
+    """Register a citizen's card, and the right where that is kept; `state` 1 active, 2 blocked."""
     bucket, holder, card = bucket_of(who.holder_id), UUID(bytes=who.holder_id), _card_uuid(who)
     await connection.execute(
         "INSERT INTO cards.card VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -139,6 +139,8 @@ async def add_citizen(
         datetime.now(UTC),
     )
     await authorize(connection, who, who, state)
+    if not await serves(connection, bucket):
+        return
     await connection.execute(
         "INSERT INTO rights.allowance VALUES "
         "($1, $2, $3, $4, 'FREE', 'VETERAN', 'federal', 'PILL', 796, 0, $5, 0, $6, $7)",
@@ -155,7 +157,9 @@ async def add_citizen(
 async def authorize(
     connection: asyncpg.Connection, card: Citizen, holder: Citizen, state: int = 1
 ) -> None:
-    """Let a citizen's card act for a holder; `state` is the card's."""
+    """Let a citizen's card act for a holder whose rights are kept here; `state` is the card's."""
+    if not await serves(connection, bucket_of(holder.holder_id)):
+        return
     await connection.execute(
         "INSERT INTO rights.card_authority VALUES ($1, $2, $3, $4, NULL, $5, $6, $7, $8)",
         bucket_of(holder.holder_id),
@@ -166,6 +170,15 @@ async def authorize(
         _TO,
         state,
         _TO,
+    )
+
+
+async def serves(connection: asyncpg.Connection, bucket: int) -> bool:
+    """Whether this database serves a bucket; one that serves alone serves every one."""
+    return bool(
+        await connection.fetchval(
+            "SELECT $1 BETWEEN first_bucket AND last_bucket FROM rights.target", bucket
+        )
     )
 
 

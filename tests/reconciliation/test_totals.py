@@ -12,6 +12,7 @@ import pytest
 
 from processing.kernel.database import REPORTING_LIMITS, open_pool
 from processing.kernel.roles import Role
+from processing.kernel.target_pools import alone
 from processing.reconciliation.export import read_day
 from processing.reconciliation.model import Amounts, Balance, DayBasis, DayOrder, DayReport
 from processing.wire.iso8583.messages import Settlement, TerminalTotals
@@ -44,7 +45,7 @@ async def report_of(database: Database, order: DayOrder) -> DayReport:
     """Read a day as finance does."""
     pool = await open_pool(database.dsn(Role.FINANCE), Role.FINANCE, "tests", REPORTING_LIMITS)
     try:
-        return await read_day(pool, order)
+        return await read_day(alone(pool), order)
     finally:
         await pool.close()
 

@@ -8,6 +8,7 @@ import pytest
 from processing.kernel.database import REPORTING_LIMITS, DatabasePool, open_pool
 from processing.kernel.errors import DatabaseError
 from processing.kernel.roles import Role
+from processing.kernel.target_pools import alone
 from processing.region.commands import create
 from processing.region.generate import RegionOrder, RegionSources, generate
 from processing.region.rows import ALLOWANCE, CITIZEN, TABLES, Batch
@@ -27,7 +28,7 @@ async def pool_of(database: Database) -> DatabasePool:
 async def load(database: Database, batches: Iterator[Batch]) -> Loaded:
     pool = await pool_of(database)
     try:
-        return await load_region(pool, batches, lambda count: None)
+        return await load_region(alone(pool), batches, lambda count: None)
     finally:
         await pool.close()
 
@@ -41,7 +42,7 @@ async def test_a_region_is_written_whole(database: Database, sources: RegionSour
     told: list[int] = []
     pool = await pool_of(database)
     try:
-        loaded = await load_region(pool, generate(ORDER, sources), told.append)
+        loaded = await load_region(alone(pool), generate(ORDER, sources), told.append)
     finally:
         await pool.close()
     assert sum(told) == ORDER.citizens

@@ -9,6 +9,7 @@ import pytest
 
 from processing.kernel.database import REPORTING_LIMITS, open_pool
 from processing.kernel.roles import Role
+from processing.kernel.target_pools import alone
 from processing.region.generate import RegionOrder, generate, load_sources
 from processing.region.store import load_region
 from processing.regulations.document import read_regulation
@@ -25,7 +26,7 @@ async def small_region(database: Database) -> AsyncIterator[asyncpg.Connection]:
     """Give a session of the owner in a region of sixty citizens."""
     order = RegionOrder(citizens=60, seed=1, today=TODAY)
     pool = await open_pool(database.dsn(Role.OWNER), Role.OWNER, "test", REPORTING_LIMITS)
-    await load_region(pool, generate(order, load_sources()), lambda count: None)
+    await load_region(alone(pool), generate(order, load_sources()), lambda count: None)
     await pool.close()
     async with database.connect(Role.OWNER) as session:
         yield session

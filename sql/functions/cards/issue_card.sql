@@ -1,4 +1,5 @@
--- Link a written card to its order, and to everyone it may act for. Returns 1 issued; 2 the same
+-- Link a written card to its order, and to everyone it may act for; those whose rights lie in other
+-- databases are noted for delivery. Returns 1 issued; 2 the same
 -- report came before; 3 another report came before; 4 the order was given up; 5 this station has
 -- no such order. Whoever held an active card before has it replaced: one active card a citizen.
 CREATE OR REPLACE FUNCTION cards.issue_card(
@@ -45,13 +46,36 @@ BEGIN
         ordered.valid_to, p_public_key_tap, p_public_key_pin, p_certificate_tap,
         p_certificate_pin, p_issued_at
     );
-    INSERT INTO rights.card_authority (
-        bucket, holder_id, card_id, region, scope, valid_from, valid_to, card_state, card_valid_to
+    WITH represented AS (
+        SELECT
+            rights.bucket_of(r.holder_id) AS bucket, r.holder_id,
+            least(r.valid_to, ordered.valid_to) AS valid_to
+        FROM register.represented_by(ordered.citizen_id, p_on) AS r
+    ),
+
+    here AS (
+        INSERT INTO rights.card_authority (
+            bucket, holder_id, card_id, region, scope, valid_from, valid_to, card_state,
+            card_valid_to
+        )
+        SELECT
+            r.bucket, r.holder_id, ordered.card_id, ordered.issuer_region, NULL, p_on, r.valid_to,
+            1, ordered.valid_to
+        FROM represented AS r
+        CROSS JOIN rights.target AS t
+        WHERE r.bucket BETWEEN t.first_bucket AND t.last_bucket
+    ),
+
+    elsewhere AS (
+        INSERT INTO cards.authority_elsewhere (card_id, bucket, holder_id, valid_from, valid_to)
+        SELECT ordered.card_id, r.bucket, r.holder_id, p_on, r.valid_to
+        FROM represented AS r
+        CROSS JOIN rights.target AS t
+        WHERE r.bucket NOT BETWEEN t.first_bucket AND t.last_bucket
     )
-    SELECT
-        rights.bucket_of(r.holder_id), r.holder_id, ordered.card_id, ordered.issuer_region, NULL,
-        p_on, least(r.valid_to, ordered.valid_to), 1, ordered.valid_to
-    FROM register.represented_by(ordered.citizen_id, p_on) AS r;
+
+    INSERT INTO cards.delivery (card_id, version)
+    SELECT ordered.card_id, 1 FROM rights.target AS t WHERE t.targets > 1;
     UPDATE cards.card_order AS o SET state = 2, issued_at = p_issued_at
     WHERE o.order_id = p_order_id;
     RETURN 1;

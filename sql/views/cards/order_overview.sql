@@ -20,6 +20,10 @@ SELECT
         SELECT count(*)
         FROM rights.card_authority AS a
         WHERE a.card_id = c.card_id
+    ) + (
+        SELECT count(*)
+        FROM cards.authority_elsewhere AS e
+        WHERE e.card_id = c.card_id
     ) AS holder_count
 FROM cards.card_order AS o
 LEFT JOIN cards.card AS c ON o.card_id = c.card_id AND o.state = 2;

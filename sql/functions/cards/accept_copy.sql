@@ -1,0 +1,59 @@
+-- Take a card over from the first database, with those it may act for whose rights lie here. Again
+-- is harmless, and an older version than the one here changes nothing.
+CREATE OR REPLACE FUNCTION cards.accept_copy(
+    p_card cards.card, p_holder_ids uuid[], p_valid_from date[], p_valid_to date[]
+) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO cards.card AS c SELECT (p_card).*
+    ON CONFLICT (card_id) DO UPDATE SET state = excluded.state, version = excluded.version
+    WHERE c.version < excluded.version;
+
+    INSERT INTO rights.card_authority (
+        bucket, holder_id, card_id, region, scope, valid_from, valid_to, card_state, card_valid_to
+    )
+    SELECT
+        rights.bucket_of(h.holder_id), h.holder_id, c.card_id, c.issuer_region, NULL,
+        h.valid_from, h.valid_to, c.state, c.valid_to
+    FROM cards.card AS c
+    CROSS JOIN unnest(p_holder_ids, p_valid_from, p_valid_to)
+        AS h (holder_id, valid_from, valid_to)
+    WHERE c.card_id = (p_card).card_id
+    ON CONFLICT DO NOTHING;
+
+    UPDATE rights.card_authority AS a SET card_state = c.state
+    FROM cards.card AS c
+    WHERE c.card_id = (p_card).card_id AND a.card_id = c.card_id AND a.card_state <> c.state
+$$;
+REVOKE ALL ON FUNCTION cards.accept_copy(cards.card, uuid[], date[], date[]) FROM public;
+GRANT EXECUTE ON FUNCTION cards.accept_copy(cards.card, uuid[], date[], date[]) TO spk_issuing;
+
+-- Take a card's state over from the first database, if it is newer than the one here. Returns
+-- false when the card itself has not come here yet.
+CREATE OR REPLACE FUNCTION cards.accept_state(
+    p_card_id uuid, p_state smallint, p_version integer
+) RETURNS boolean
+LANGUAGE sql AS $$
+    UPDATE cards.card AS c SET state = p_state, version = p_version
+    WHERE c.card_id = p_card_id AND c.version < p_version;
+
+    UPDATE rights.card_authority AS a SET card_state = c.state
+    FROM cards.card AS c
+    WHERE c.card_id = p_card_id AND a.card_id = c.card_id AND a.card_state <> c.state;
+
+    SELECT EXISTS (SELECT FROM cards.card AS c WHERE c.card_id = p_card_id)
+$$;
+REVOKE ALL ON FUNCTION cards.accept_state(uuid, smallint, integer) FROM public;
+GRANT EXECUTE ON FUNCTION cards.accept_state(uuid, smallint, integer) TO spk_issuing, spk_operator;
+
+-- Block the copy of a card while the first database is away. Its version stays, so that whatever
+-- the first database says of the card later is taken over.
+CREATE OR REPLACE FUNCTION cards.block_copy(p_card_id uuid) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE cards.card AS c SET state = 2 WHERE c.card_id = p_card_id AND c.state = 1;
+
+    UPDATE rights.card_authority AS a SET card_state = c.state
+    FROM cards.card AS c
+    WHERE c.card_id = p_card_id AND a.card_id = c.card_id AND a.card_state <> c.state
+$$;
+REVOKE ALL ON FUNCTION cards.block_copy(uuid) FROM public;
+GRANT EXECUTE ON FUNCTION cards.block_copy(uuid) TO spk_issuing, spk_operator;
