@@ -20,6 +20,7 @@ from processing.wire.transaction import (
 )
 from terminal_sim.errors import Language
 from terminal_sim.money import format_kopecks, format_quantity
+from terminal_sim.parent_lines import less
 from terminal_sim.state import quoted
 from terminal_sim.terminal import zone_of
 from terminal_sim.texts import (
@@ -74,6 +75,7 @@ def receipt_text(
             # What was given is paid for, by whom it then may be.
             rows += [*_sold(result.request, answer, parameters, language), _RULE]
         rows += _outcome(answer, result.request, parameters, language)
+    rows += _not_taken(result, parameters, language)
     if result.decided and answer is not None:
         rows += _proof(result, answer, language)
     return "\n".join([*rows, _DOUBLE_RULE, ""])
@@ -229,6 +231,21 @@ def _undecided(result: Result, parameters: ParameterFile, language: Language) ->
     if result.fault is not None:
         rows += _wrapped(result.fault.text(language))
     return rows + _wrapped(Phrase.UNKNOWN.say(language))
+
+
+def _not_taken(result: Result, parameters: ParameterFile, language: Language) -> list[str]:
+    """Return what was put aside and not taken now: it goes back to the balance."""
+    request, reserved, answer = result.request, result.parent, result.answer
+    if reserved is None or answer is None or not answer.outcome.approved:
+        return []
+    rows = []
+    for line in less(reserved.lines, [request.lines]):
+        if line.quantity:
+            item = item_named(line.item, parameters)
+            rows += _wrapped(item_name(item, language) if item else line.item)
+            left = amount_of(line.quantity, line.unit_okei, line.scale, language)
+            rows.append(_pair(f"  {Phrase.NOT_TAKEN.say(language)}", left))
+    return rows
 
 
 def _remaining(

@@ -293,7 +293,7 @@ class TerminalState:
         self.decided[record.key] = entry
         if len(self.decided) > DECIDED_KEPT:
             del self.decided[next(iter(self.decided))]
-        if request.kind is Kind.RESERVE and given(record.answer.outcome):
+        if request.kind is Kind.RESERVE and holds(record.answer):
             self._hold(entry)
         elif request.parent is not None and _ends_reservation(entry):
             self.reservations.pop(request.parent, None)
@@ -319,6 +319,14 @@ class TerminalState:
 def given(outcome: Outcome) -> bool:
     """Whether the service was given: approved, or offline and recorded."""
     return outcome.approved or outcome is Outcome.RECORDED_IN_CONFLICT
+
+
+def holds(answer: Answer) -> bool:
+    """Whether a decided reserve holds anything: only then is it told when it ends.
+
+    One that was recorded against a rule of the card or the service holds nothing.
+    """
+    return given(answer.outcome) and "expires" in answer.facts
 
 
 def _was_given(entry: Entry) -> bool:

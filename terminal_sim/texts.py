@@ -49,6 +49,7 @@ class Phrase(Enum):
     SOLD_AS = ("Продажа", "Sold as")
     HELD_COVERED = ("Будет по льготе", "To be covered")
     HELD = ("ПРИ ВЫДАЧЕ", "WHEN GIVEN")
+    NOT_TAKEN = ("не взято, снова на остатке", "not taken, free again")
     HOLD_FREED = ("Товар больше не отложен", "Nothing is held any more")
     HANDED_BACK = ("Сдано на", "Brought back")
     RETURNED_COVERED = ("Возврат льготы", "Benefit given back")

@@ -46,6 +46,7 @@ from terminal_sim.state import (
     TerminalState,
     Undecided,
     given,
+    holds,
     quoted,
 )
 from terminal_sim.store import Store
@@ -64,10 +65,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one request. `entry` states are in the store; this is for the screen.
 
     `answer` is None when none can be believed; `fault` says why. `offline` when it was only
-    recorded here.
+    recorded here. `parent` is the reservation of a completion, where it is at hand.
     """
 
     request: Request
+    parent: Request | None = None
     answer: Answer | None = None
     judgement: Judgement | None = None
     fault: TerminalError | None = None
@@ -277,7 +279,7 @@ class Till:
         result = self._keep_and_send(request, offline=offline)
         # What the reservation holds may be given without the centre: it is told later.
         away = not result.decided and isinstance(result.fault, LinkError)
-        return msgspec.structs.replace(result, offline=offline or away)
+        return msgspec.structs.replace(result, offline=offline or away, parent=entry.request)
 
     def reservations(self) -> list[Entry]:
         """Return what is reserved here and waits to be given, the oldest first."""
@@ -468,7 +470,7 @@ def _check_open(entry: Entry, state: TerminalState) -> None:
             f"По резерву {number} ещё нет решения: повторите запрос (spk terminal pending)",
             f"{number} is not decided yet: ask again (spk terminal pending)",
         )
-    if answer is not None and answer.outcome.decided and not given(answer.outcome):
+    if answer is not None and answer.outcome.decided and not holds(answer):
         raise TerminalError(
             f"В резерве {number} отказано: выдавать нечего", f"{number} was declined"
         )

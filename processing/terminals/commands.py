@@ -96,7 +96,9 @@ async def _list() -> None:
     async with _store(read_settings(os.environ)) as store:
         terminals = await store.terminals()
     table = Table(title="Terminals")
-    for name in ("terminal", "state", "key", "signed on", "heard", "provider", "services"):
+    for name in ("terminal", "state", "key"):
+        table.add_column(name, no_wrap=True)
+    for name in ("signed on", "heard", "provider", "services"):
         table.add_column(name)
     for terminal in terminals:
         table.add_row(

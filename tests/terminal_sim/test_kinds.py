@@ -185,6 +185,7 @@ def a_completion(till: Till, reserved: Result) -> None:
         ((), a_reversal, "was reversed"),
         ((), a_completion, "completed already"),
         ((Does.DECLINE,), None, "was declined"),
+        ((Does.CONFLICT,), None, "was declined"),
         ((Does.STAY_SILENT, Does.STAY_SILENT), None, "not decided yet"),
     ],
 )
@@ -338,18 +339,24 @@ OF_RETURN = {"original": "return"}
 # Decisions in order, each about the one before; then approved, covered, reversed, its covered,
 # returned, its covered.
 COUNTED = [
-    ([(Kind.RESERVE, APPROVED, {})], (0, 0, 0, 0, 0, 0)),
-    ([(Kind.RESERVE, APPROVED, {}), (Kind.REVERSAL, APPROVED, {})], (0, 0, 0, 0, 0, 0)),
-    ([(Kind.RESERVE, APPROVED, {}), (Kind.COMPLETION, APPROVED, {})], (1, 14_550, 0, 0, 0, 0)),
+    ([(Kind.RESERVE, APPROVED, world.EXPIRES)], (0, 0, 0, 0, 0, 0)),
+    ([(Kind.RESERVE, APPROVED, world.EXPIRES), (Kind.REVERSAL, APPROVED, {})], (0, 0, 0, 0, 0, 0)),
+    (
+        [(Kind.RESERVE, APPROVED, world.EXPIRES), (Kind.COMPLETION, APPROVED, {})],
+        (1, 14_550, 0, 0, 0, 0),
+    ),
     (
         [
-            (Kind.RESERVE, APPROVED, {}),
+            (Kind.RESERVE, APPROVED, world.EXPIRES),
             (Kind.COMPLETION, APPROVED, {}),
             (Kind.REVERSAL, APPROVED, {}),
         ],
         (1, 14_550, 1, 14_550, 0, 0),
     ),
-    ([(Kind.RESERVE, APPROVED, {}), (Kind.COMPLETION, CONFLICT, {})], (1, 0, 0, 0, 0, 0)),
+    (
+        [(Kind.RESERVE, APPROVED, world.EXPIRES), (Kind.COMPLETION, CONFLICT, {})],
+        (1, 0, 0, 0, 0, 0),
+    ),
     ([(Kind.SALE, APPROVED, {}), (Kind.RETURN, APPROVED, {})], (1, 14_550, 0, 0, 1, 14_550)),
     (
         [(Kind.SALE, APPROVED, {}), (Kind.RETURN, Outcome.AMOUNT_WRONG, {})],
@@ -407,7 +414,8 @@ def test_open_reservations_are_kept_through_compaction_and_bounded(
     for _ in range(RESERVATIONS_KEPT + 3):
         request = world.reserve(terminal)
         terminal.state.apply(Asked(request))
-        answer = msgspec.structs.replace(world.answer(request), receipt=b"")
+        whole = world.answer(request, facts=world.EXPIRES)
+        answer = msgspec.structs.replace(whole, receipt=b"")
         terminal.state.apply(Decided(request.key, answer))
     assert len(terminal.state.reservations) == RESERVATIONS_KEPT
 
@@ -417,7 +425,7 @@ def test_a_completion_that_its_reversal_overtook_leaves_the_reservation_open() -
     reserve = world.reserve(terminal)
     completion = terminal.completion(reserve, reserve.lines, world.NOW_MS)
     for request, answer in (
-        (reserve, world.answer(reserve)),
+        (reserve, world.answer(reserve, facts=world.EXPIRES)),
         (completion, world.answer(completion, CONFLICT, facts={"reason": "204"})),
     ):
         terminal.state.apply(Asked(request))

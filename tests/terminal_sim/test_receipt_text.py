@@ -73,7 +73,9 @@ def cases() -> dict[str, Result]:
         "no-reserve": result_of(
             terminal, reserve, Outcome.REGULATION_OUTDATED, {"version": "1", "reserve": "no"}
         ),
-        "completion": result_of(terminal, completion, Outcome.APPROVED),
+        "completion": msgspec.structs.replace(
+            result_of(terminal, completion, Outcome.APPROVED), parent=reserve
+        ),
         "completion-kept": Result(request=completion, fault=lost, offline=True),
         "completion-late": with_lines(
             result_of(terminal, completion, Outcome.RECORDED_IN_CONFLICT, late), completion, 0
