@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -202,28 +202,31 @@ def show_reservations(
     table = Table(title=Phrase.RESERVATIONS_TITLE.say(language), title_justify="left")
     table.add_column(Phrase.NUMBER.say(language), no_wrap=True)
     table.add_column(Phrase.GOODS.say(language))
-    for phrase in (Phrase.GROSS, Phrase.VALID_TO):
+    for phrase in (Phrase.QUANTITY, Phrase.GROSS, Phrase.VALID_TO):
         table.add_column(phrase.say(language), justify="right", no_wrap=True)
     for entry in reserved:
-        table.add_row(*_reservation_row(entry, till, now_ms, language))
+        for row in _reservation_rows(entry, till, now_ms, language):
+            table.add_row(*row)
     console.print(table)
     return len(reserved)
 
 
-def _reservation_row(
+def _reservation_rows(
     entry: Entry, till: Till, now_ms: int, language: Language
-) -> tuple[str, str, str, str]:
+) -> Iterator[tuple[str, str, str, str, str]]:
+    """Return a row for each line; number and end stand in the first."""
     parameters, request = till.terminal.parameters, entry.request
-    what = []
-    for line in request.lines:
-        item = item_named(line.item, parameters)
-        name = line.item if item is None else item_name(item, language)
-        what.append(f"{name}, {amount_of(line.quantity, line.unit_okei, line.scale, language)}")
     expires = entry.answer.facts.get("expires", "") if entry.answer else ""
     until = moment_text(expires, parameters) if expires else "—"
     if expires and is_over(expires, now_ms):
         until = Phrase.OVER.say(language)
-    return quoted(request.key), "\n".join(what), format_kopecks(request.gross_kopecks), until
+    number = quoted(request.key)
+    for line in request.lines:
+        item = item_named(line.item, parameters)
+        name = line.item if item is None else item_name(item, language)
+        quantity = amount_of(line.quantity, line.unit_okei, line.scale, language)
+        yield number, name, quantity, format_kopecks(line.gross_kopecks), until
+        number = until = ""
 
 
 def show_pending(console: Console, till: Till, language: Language) -> None:

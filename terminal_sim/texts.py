@@ -104,6 +104,7 @@ class Phrase(Enum):
     PERCENT = ("Льгота", "Covered")
     VALID_TO = ("До", "Until")
     GOODS = ("Товар", "Goods")
+    QUANTITY = ("Кол-во", "Quantity")
     RESERVATIONS_TITLE = ("Отложено и не выдано", "Reserved and not given yet")
     NO_RESERVATIONS = ("Отложенного нет", "Nothing is reserved")
     OVER = ("срок вышел", "time is over")
