@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 import tempfile
 import time
@@ -273,6 +274,34 @@ def test_commands_say_what_they_did(
     out, err = capsys.readouterr()
     assert words in (out if code == 0 else err)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_new_keys_come_with_a_new_file_when_asked_for(
+    furnished: Database,
+    module: SecurityModule,
+    socket_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("SPK_DSN", furnished.dsn(Role.OPERATOR))
+    monkeypatch.setenv("SPK_HSM", f"unix:{socket_folder}/hsm.sock")
+    out = tmp_path / "file"
+    enrolled = []
+    async with serving(module, UnixAddress(socket_folder / "hsm.sock")):
+        for options in ((), ("--replace",), ("--replace", "--new-keys")):
+            words = ("enrol", "AP000001", "--out", str(out), *options)
+            assert await asyncio.to_thread(spk, *words) == 0
+            enrolled.append(ParameterFile.decode(out.read_bytes()))
+        missing = ("enrol", "XX000001", "--out", str(out), "--replace", "--new-keys")
+        assert await asyncio.to_thread(spk, *missing) == 2
+    first, again, renewed = enrolled
+    assert first == again
+    assert (first.key_generation, renewed.key_generation) == (7, 8)
+    assert renewed.mac_key != first.mac_key
+    assert renewed.exchange_key != first.exchange_key
+    assert await asyncio.to_thread(spk, "list") == 0
+    assert "AP000001" in capsys.readouterr().out
 
 
 def test_a_private_file_is_whole_and_its_owners(tmp_path: Path) -> None:
