@@ -16,6 +16,7 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 import asyncpg
@@ -67,6 +68,7 @@ OFFERED: Final = frozenset(
 
 # Asking an enum for a member takes as long as three look-ups.
 _INQUIRY: Final = Kind.INQUIRY
+_REVERSAL: Final = Kind.REVERSAL
 
 
 class Engine:
@@ -146,8 +148,10 @@ class Engine:
         canonical = canonical_bytes(request)
         digest = hashlib.sha256(canonical).digest()
         holder_id = request.holder_id
-        if holder_id == NO_HOLDER and card is not None:
-            holder_id = card.key.holder_id
+        if card is not None and holder_id in (card.key.holder_id, NO_HOLDER):
+            holder_id, bucket = card.key.holder_id, card.bucket
+        else:
+            bucket = bucket_of(holder_id)
         case = Case(
             request,
             canonical,
@@ -155,7 +159,7 @@ class Engine:
             check_proof(request, digest, card),
             # A UUID like any other, made in a tenth of the time.
             pgproto.UUID(holder_id),
-            bucket_of(holder_id),
+            bucket,
         )
         self._batcher.put(Waiting(case, asker, first_right))
 
@@ -224,7 +228,7 @@ class Engine:
                 decision=ruling.decision,
                 facts=ruling.facts,
                 rights=ruling.balances,
-                receipt=receipts.get(_place(ruling.decision), b""),
+                receipt=_receipt_of(ruling.decision, receipts),
             )
             if request.kind is _INQUIRY and answer.outcome.approved:
                 self._errands.start(self._answer_with_rights(waiting, answer))
@@ -292,38 +296,39 @@ class Engine:
 
     async def _receipts(
         self, batch: Sequence[Waiting], rulings: Sequence[Ruling]
-    ) -> dict[tuple[int, int, int], bytes]:
-        """Return the receipts of all decisions, by place.
+    ) -> dict[tuple[int, int], list[bytes]]:
+        """Return the receipts of all blocks with decisions, by lane and block, then by ordinal.
 
         A block made just now is signed from the rulings. The blocks of replayed decisions are read
         back, and so is one with a reversal, which may have closed an unknown key in it as well.
+        A block of which a part was archived has none: the receipt given then is the only one.
         """
         blocks: defaultdict[tuple[int, int], list[Decision]] = defaultdict(list)
         incomplete = set()
         for waiting, ruling in zip(batch, rulings, strict=True):
-            if ruling.decision is not None:
-                place = (ruling.decision.lane, ruling.decision.block)
-                blocks[place].append(ruling.decision)
-                if ruling.replayed or waiting.case.request.kind is Kind.REVERSAL:
+            if (decision := ruling.decision) is not None:
+                place = (decision.lane, decision.block)
+                blocks[place].append(decision)
+                if ruling.replayed or waiting.case.request.kind is _REVERSAL:
                     incomplete.add(place)
         receipts = {}
-        for place, found in blocks.items():
-            decisions = sorted(found, key=lambda decision: decision.ordinal)
+        for place, decisions in blocks.items():
+            whole = sorted(decisions, key=_ordinal)
             if place in incomplete:
-                decisions = await self._journal.block(*place)
-                if not decisions:
-                    # Part of the block was archived: the receipt given then is the only one.
-                    continue
-            signed_at_ms = decisions[0].decided_at_ms
-            for decision, receipt in zip(
-                decisions, await sign_block(self._signer, decisions, signed_at_ms), strict=True
-            ):
-                receipts[_place(decision)] = receipt
+                whole = await self._journal.block(*place)
+            if whole:
+                receipts[place] = await sign_block(self._signer, whole, whole[0].decided_at_ms)
         return receipts
 
 
-def _place(decision: Decision | None) -> tuple[int, int, int]:
-    return (0, 0, 0) if decision is None else (decision.lane, decision.block, decision.ordinal)
+_ordinal: Final = attrgetter("ordinal")
+
+
+def _receipt_of(decision: Decision | None, receipts: dict[tuple[int, int], list[bytes]]) -> bytes:
+    if decision is None:
+        return b""
+    block = receipts.get((decision.lane, decision.block))
+    return b"" if block is None else block[decision.ordinal]
 
 
 def _tell_to_try_later(batch: Sequence[Waiting]) -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from processing.authorization.model import CardKey, Proof
 from processing.authorization.verifying import Verify, verifier
+from processing.kernel.bucket import bucket_of
 from processing.kernel.turns import Turns
 from processing.wire.transaction import Evidence, Request
 
@@ -43,12 +44,13 @@ LoadCard = Callable[[bytes], Awaitable[CardKey | None]]
 
 
 class KnownCard:
-    """One card's keys, parsed when first used."""
+    """One card's keys, parsed when first used, and the bucket of the card's own holder."""
 
-    __slots__ = ("_pin", "_tap", "key")
+    __slots__ = ("_pin", "_tap", "bucket", "key")
 
     def __init__(self, key: CardKey) -> None:
         self.key = key
+        self.bucket = bucket_of(key.holder_id)
         self._tap: Verify | None = None
         self._pin: Verify | None = None
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hsm_stub.client.commands import BlockSignature
-from processing.wire.merkle import inclusion_path, leaf_hash, tree_levels
-from processing.wire.receipt import Receipt, decision_bytes
+from processing.wire.merkle import leaf_hash, tree_levels
+from processing.wire.receipt import decision_bytes, encoded_receipts
 from processing.wire.transaction import Decision
 
 
@@ -31,22 +31,12 @@ async def sign_block(
     `decisions` must be all of the block, by ordinal from 0. Raises the errors of the key service.
     """
     lane, block = decisions[0].lane, decisions[0].block
-    levels = tree_levels([leaf_hash(decision_bytes(decision)) for decision in decisions])
-    root = levels[-1][0]
+    tree = tree_levels([leaf_hash(decision_bytes(decision)) for decision in decisions])
     signed = await signer.sign_receipt_block(
-        lane=lane, block=block, leaf_count=len(decisions), signed_at_ms=signed_at_ms, root=root
+        lane=lane,
+        block=block,
+        leaf_count=len(decisions),
+        signed_at_ms=signed_at_ms,
+        root=tree[-1][0],
     )
-    return [
-        Receipt(
-            key_id=signed.key_id,
-            lane=lane,
-            block=block,
-            ordinal=ordinal,
-            leaf_count=len(decisions),
-            signed_at_ms=signed_at_ms,
-            root=root,
-            signature=signed.signature,
-            path=tuple(inclusion_path(levels, ordinal)),
-        ).encode()
-        for ordinal in range(len(decisions))
-    ]
+    return encoded_receipts(signed.key_id, lane, block, signed_at_ms, signed.signature, tree)

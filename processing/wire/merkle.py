@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+Levels = list[list[bytes]]
+"""A tree, level by level: the leaf hashes first, the root alone last."""
+
 
 def leaf_hash(entry: bytes) -> bytes:
     """Return the hash of one entry (RFC 9162 §2.1.1: SHA-256 of 0x00 and the entry)."""
@@ -16,7 +19,7 @@ def tree_root(leaves: Sequence[bytes]) -> bytes:
     return tree_levels(leaves)[-1][0] if leaves else hashlib.sha256().digest()
 
 
-def tree_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+def tree_levels(leaves: Sequence[bytes]) -> Levels:
     """Return every level of the tree, leaves first, root last. `leaves` must not be empty.
 
     A node without a sibling rises unchanged, which gives the tree of RFC 9162 for any size.
@@ -31,7 +34,7 @@ def tree_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     return levels
 
 
-def inclusion_path(levels: list[list[bytes]], index: int) -> list[bytes]:
+def inclusion_path(levels: Levels, index: int) -> list[bytes]:
     """Return the hashes that lead from leaf `index` to the root, lowest first (§2.1.3.1)."""
     path = []
     for level in levels[:-1]:
@@ -40,6 +43,22 @@ def inclusion_path(levels: list[list[bytes]], index: int) -> list[bytes]:
             path.append(level[sibling])
         index //= 2
     return path
+
+
+def joined_paths(levels: Levels) -> list[bytes]:
+    """Return the inclusion paths of all leaves, the hashes of each joined.
+
+    From the root down, each node's path is its sibling before its parent's path, so that what
+    neighbours have in common is joined once.
+    """
+    above = [b""]
+    for level in reversed(levels[:-1]):
+        size = len(level)
+        above = [
+            level[index ^ 1] + above[index >> 1] if index ^ 1 < size else above[index >> 1]
+            for index in range(size)
+        ]
+    return above
 
 
 def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:

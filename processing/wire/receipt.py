@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from processing.wire.merkle import leaf_hash, root_from_path
+from processing.wire.merkle import Levels, joined_paths, leaf_hash, root_from_path
 from processing.wire.transaction import DecidedLine, Decision
 
 VERSION: Final = 1
@@ -37,6 +37,9 @@ _DECISION: Final = Struct(">16s32sH6sIQHQHB")
 _DECIDED_LINE: Final = Struct(">QQ")
 _BLOCK: Final = Struct(">16s8sHQHQ32s")
 _HEAD: Final = Struct(">B8sHQHHQ32s64sB")
+_HEAD_BEFORE: Final = Struct(">B8sHQ")
+_HEAD_AFTER: Final = Struct(">HQ32s64s")
+_NODE_BYTES: Final = 32
 
 
 class ReceiptFault(Enum):
@@ -150,6 +153,23 @@ def decision_bytes(decision: Decision) -> bytes:
         len(decision.lines),
     )
     return head + b"".join(_line_bytes(line) for line in decision.lines)
+
+
+def encoded_receipts(
+    key_id: bytes, lane: int, block: int, signed_at_ms: int, signature: bytes, tree: Levels
+) -> list[bytes]:
+    """Return the receipts of a whole block, encoded, in the order of their decisions.
+
+    The same bytes as `Receipt.encode` gives for each, made of what all have in common. `tree` are
+    the levels of the block's Merkle tree (`processing.wire.merkle.tree_levels`).
+    """
+    count, root = len(tree[0]), tree[-1][0]
+    head = _HEAD_BEFORE.pack(VERSION, key_id, lane, block)
+    rest = _HEAD_AFTER.pack(count, signed_at_ms, root, signature)
+    return [
+        b"%b%b%b%c%b" % (head, ordinal.to_bytes(2), rest, len(path) // _NODE_BYTES, path)
+        for ordinal, path in enumerate(joined_paths(tree))
+    ]
 
 
 def block_statement(

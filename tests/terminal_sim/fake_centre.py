@@ -174,9 +174,9 @@ class FakeCentre:
             case Transaction(request=request, first_right=first_right):
                 answer = self._decided(request, does, first_right)
                 if does is Does.ANSWER_OTHER_NUMBER:
-                    fields = {**message.decoded.fields, 11: b"000999"}
-                    decoded = msgspec.structs.replace(message.decoded, fields=fields)
-                    message = msgspec.structs.replace(message, decoded=decoded)
+                    # Field 11 stands behind the bitmap and the fields 3, 4 and 7.
+                    frame = message.frame[:48] + b"000999" + message.frame[54:]
+                    message = msgspec.structs.replace(message, frame=frame, echo=None)
                 return encode_answer(answer, message, mac)
 
     def _key_of(self, message: ParsedMessage) -> bytes | None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from processing.wire.merkle import (
     inclusion_path,
+    joined_paths,
     leaf_hash,
     root_from_path,
     tree_levels,
@@ -94,3 +95,10 @@ def test_every_path_leads_to_the_defined_root(size: int, data: st.DataObject) ->
 @pytest.mark.parametrize(("index", "size"), [(-1, 1), (1, 1), (0, 0), (5, 5)])
 def test_index_outside_the_tree_has_no_root(index: int, size: int) -> None:
     assert root_from_path(bytes(32), index, size, []) is None
+
+
+@given(st.integers(1, 300))
+def test_paths_made_at_once_are_the_same(size: int) -> None:
+    levels = tree_levels([leaf_hash(number.to_bytes(2)) for number in range(size)])
+    one_by_one = [b"".join(inclusion_path(levels, index)) for index in range(size)]
+    assert joined_paths(levels) == one_by_one

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processing.wire.merkle import inclusion_path, leaf_hash, tree_levels
 from processing.wire.outcome import Outcome
-from processing.wire.receipt import Receipt, ReceiptError, ReceiptFault, decision_bytes
+from processing.wire.receipt import (
+    Receipt,
+    ReceiptError,
+    ReceiptFault,
+    decision_bytes,
+    encoded_receipts,
+)
 from processing.wire.transaction import DecidedLine, Decision, Kind
 from tests.wire.examples import (
     CARD_SCALAR,
@@ -131,3 +138,24 @@ def test_decision_bytes_are_frozen() -> None:
     )
     declined = msgspec.structs.replace(decision, approval_code="")
     assert decision_bytes(declined)[50:56] == bytes(6)
+
+
+@given(st.integers(1, 260), st.integers(0, 2**16 - 1), st.integers(0, 2**64 - 1))
+def test_the_receipts_of_a_block_are_encoded_alike(size: int, lane: int, block: int) -> None:
+    tree = tree_levels([leaf_hash(number.to_bytes(2)) for number in range(size)])
+    key_id, signature = bytes(range(8)), bytes(range(64))
+    one_by_one = [
+        Receipt(
+            key_id=key_id,
+            lane=lane,
+            block=block,
+            ordinal=ordinal,
+            leaf_count=size,
+            signed_at_ms=7,
+            root=tree[-1][0],
+            signature=signature,
+            path=tuple(inclusion_path(tree, ordinal)),
+        ).encode()
+        for ordinal in range(size)
+    ]
+    assert encoded_receipts(key_id, lane, block, 7, signature, tree) == one_by_one

@@ -1,7 +1,7 @@
 """The quick ways and the careful ways agree: on what they accept, and on every byte and word of it.
 
 `Layout.read` beside `decode_carefully`, `usual_message` beside `careful_message`, `usual_proof`
-beside `decode_proof`, and the usual fields of an answer beside those that are made entry by entry.
+beside `decode_proof`, and a usual answer beside one that is made entry by entry, field by field.
 """
 
 from __future__ import annotations
@@ -62,11 +62,14 @@ def _agrees(frame: bytes, profile: Profile) -> ParsedMessage | None:
     """Hold the quick readings of a frame to the careful ones; return what the quick one gave."""
     carefully = _said(lambda: decode_carefully(frame, profile))
     assert _said(lambda: decode(frame, profile)) == carefully
+    quickly = usual_message(frame, profile)
     if not isinstance(carefully, Decoded):
+        assert quickly is None
         return None
-    quickly = usual_message(frame, carefully, profile)
     if quickly is not None:
-        assert quickly == careful_message(frame, carefully, profile)
+        plain = msgspec.structs.replace(quickly, echo=None)
+        assert plain == careful_message(frame, carefully, profile)
+        assert plain.decoded == carefully
     return quickly
 
 
@@ -206,6 +209,10 @@ _NO_LINES = _content({tag: _USUAL[tag] for tag in _USUAL if tag not in ("IT", "P
 _ODD_FIELDS: list[tuple[str, Kind, dict[int, bytes | None], bool]] = [
     ("nothing", Kind.SALE, {}, True),
     ("no local date", Kind.SALE, {13: None}, True),
+    ("no local time", Kind.SALE, {12: None}, True),
+    ("a reference", Kind.SALE, {37: b"ABC123456789"}, True),
+    ("no acceptor", Kind.SALE, {42: None}, True),
+    ("a name of the acceptor", Kind.SALE, {43: b"APTEKA".ljust(40)}, False),
     ("another local date", Kind.SALE, {13: b"0303"}, False),
     ("another amount", Kind.SALE, {4: b"000000042551"}, False),
     ("STAN 0", Kind.SALE, {11: b"000000"}, False),
@@ -279,6 +286,17 @@ _DECISION = decision_of(_SALE)
 _ODD_NUMBERS = st.sampled_from([-1, 0, 1, 10**5 - 1, 10**5, 10**12, 10**16, 10**20 - 1, 10**20])
 
 
+_ODD_RIGHTS = [
+    msgspec.structs.replace(RIGHT, **{name: value})
+    for name, value in (
+        *(("holder_id", bytes(range(16))), ("valid_to", date(999, 1, 2)), ("holder_id", b"12")),
+        *(("granted", 10**19), ("granted", -1), ("remaining", 10**19 - 1), ("remaining", -1)),
+        *(("service", "med"), ("service_version", -1), ("item_class", "й"), ("item_class", "")),
+        *(("unit_okei", 10_000), ("scale", 7), ("percent", 1000)),
+    )
+]
+
+
 @st.composite
 def _answers(draw: st.DrawFn) -> Any:
     """Return an answer with a decision whose parts need not be sound."""
@@ -299,20 +317,22 @@ def _answers(draw: st.DrawFn) -> Any:
         outcome=draw(st.sampled_from(Outcome)),
         decision=decision,
         facts=draw(st.dictionaries(names, values, max_size=5)),
-        rights=draw(st.sampled_from([(), (RIGHT,), (RIGHT,) * 30])),
+        rights=draw(st.sampled_from([(), (RIGHT,), (RIGHT, *_ODD_RIGHTS[:2]), (RIGHT,) * 30]))
+        or (draw(st.sampled_from(_ODD_RIGHTS)),) * draw(st.integers(0, 1)),
         receipt=draw(st.sampled_from([b"", bytes(127), bytes(128), bytes(640), bytes(641)])),
         next_right=draw(st.sampled_from([0, 0, 7])),
     )
 
 
 @settings(max_examples=150)
-@given(_answers(), st.sampled_from(Profile))
-def test_usual_answers_are_written_alike(answer: Any, profile: Profile) -> None:
-    message = parse_message(encode_request(_SALE, ENVELOPE, profile, MAC), profile)
+@given(_answers(), st.sampled_from(Profile), st.sets(st.sampled_from([12, 13, 37, 42])))
+def test_usual_answers_are_written_alike(answer: Any, profile: Profile, left_out: set[int]) -> None:
+    frame = _frame(_SALE, profile, dict.fromkeys(left_out))
+    message = parse_message(frame, profile)
+    assert message.echo is not None
     quickly = _said(lambda: encode_answer(answer, message, MAC))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answers, "_usual_fields", lambda *_: None)
-        carefully = _said(lambda: encode_answer(answer, message, MAC))
+    plain = msgspec.structs.replace(message, echo=None)
+    carefully = _said(lambda: encode_answer(answer, plain, MAC))
     if isinstance(carefully, bytes):
         assert quickly == carefully
     else:
@@ -352,7 +372,8 @@ def test_an_approval_is_usual(profile: Profile) -> None:
     approval = answer_of(_SALE, 256)
     made = answers._usual_fields(approval, profile)
     assert made is not None
-    assert made == {39: b"00"} | answers._transaction_fields(approval, 0, profile)
+    fields = answers._transaction_fields(approval, 0, profile)
+    assert made == (fields[38] + b"00", fields[48], fields[55])
     undecided = msgspec.structs.replace(approval, decision=None, outcome=Outcome.KEY_REUSED)
     assert answers._usual_fields(undecided, profile) is None
     assert encode_answer(approval, message, MAC)[:4] == b"0210"
@@ -371,12 +392,18 @@ def test_what_is_kept_from_the_network_is_bounded() -> None:
         fields.day_text(date.fromordinal(730_000 + number))
         messages.answer_mti(f"{number:04d}")
         answers._is_fact_name(f"name{number}")
+        answers._kind_of_right("MED-148", number, "N02", 796, 0, 50, date(2026, 12, 31))
+    for number in range(usual.ACCEPTORS_MAX + 10):
+        usual._terminal_id(b"", f"T{number:07d}".encode())
     kept = [
         (usual._service, usual.KEPT_MAX),
         (usual._day, usual.KEPT_MAX),
+        (usual._terminal_id, usual.ACCEPTORS_MAX),
+        (answers._usual_head, codec.PLANS_MAX),
         (fields.day_text, fields.DAYS_MAX),
         (messages.answer_mti, messages.ANSWER_MTIS_MAX),
         (answers._is_fact_name, answers.FACT_NAMES_MAX),
+        (answers._kind_of_right, answers.RIGHT_KINDS_MAX),
         (codec._layout, codec.PLANS_MAX),
         (codec._writing, codec.PLANS_MAX),
         (de55._head, de55.HEADS_MAX),

@@ -60,7 +60,7 @@ class WireError(ValueError):
         return f"{place}: expected {self.expected}, found {self.found}"
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One message and the TPDU that came before it (empty on ports without one)."""
 
     message: bytes
@@ -69,7 +69,8 @@ class Frame(msgspec.Struct, frozen=True):
     @property
     def answer_tpdu(self) -> bytes:
         """Return the TPDU of the answer: destination and source swapped."""
-        return self.tpdu[:1] + self.tpdu[3:5] + self.tpdu[1:3]
+        tpdu = self.tpdu
+        return tpdu[:1] + tpdu[3:5] + tpdu[1:3] if tpdu else tpdu
 
 
 class FramingError(ValueError):

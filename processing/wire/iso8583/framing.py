@@ -31,6 +31,10 @@ class LengthForm(Enum):
     ASCII_4 = "4 digits"
 
 
+# Asking an enum for a member takes as long as three look-ups.
+_BINARY_2: Final = LengthForm.BINARY_2
+
+
 class Framing(msgspec.Struct, frozen=True):
     """The framing of a port."""
 
@@ -50,27 +54,28 @@ class Framing(msgspec.Struct, frozen=True):
         if len(tpdu) != (TPDU_BYTES if self.tpdu else 0):
             raise FramingError(f"this port takes {TPDU_BYTES if self.tpdu else 0} bytes of TPDU")
         size = len(tpdu) + len(message)
-        self.check_size(size)
-        if self.length is LengthForm.BINARY_2:
+        if size > FRAME_MAX_BYTES or len(message) < FRAME_MIN_BYTES:
+            raise self._wrong_size(size)
+        if self.length is _BINARY_2:
             return size.to_bytes(2) + tpdu + message
         return b"%04d" % size + tpdu + message
 
     def size_in(self, prefix: bytes) -> int:
         """Return the length that a whole prefix announces; raises `FramingError` for garbage."""
-        if self.length is LengthForm.BINARY_2:
+        if self.length is _BINARY_2:
             size = int.from_bytes(prefix)
         elif prefix.isdigit():
             size = int(prefix)
         else:
             raise FramingError(f"a frame's length must be four digits, found {shown(prefix)}")
-        self.check_size(size)
+        if not (FRAME_MIN_BYTES + TPDU_BYTES * self.tpdu) <= size <= FRAME_MAX_BYTES:
+            raise self._wrong_size(size)
         return size
 
-    def check_size(self, size: int) -> None:
-        """Raise `FramingError` unless a frame (TPDU and message) may have this size."""
-        least = FRAME_MIN_BYTES + (TPDU_BYTES if self.tpdu else 0)
-        if not least <= size <= FRAME_MAX_BYTES:
-            raise FramingError(f"a frame has {least} to {FRAME_MAX_BYTES} bytes, found {size}")
+    def _wrong_size(self, size: int) -> FramingError:
+        """Return what is wrong with a frame (TPDU and message) of this size."""
+        least = FRAME_MIN_BYTES + TPDU_BYTES * self.tpdu
+        return FramingError(f"a frame has {least} to {FRAME_MAX_BYTES} bytes, found {size}")
 
     def frame_of(self, content: bytes) -> Frame:
         """Return the frame in what followed the length; raises `FramingError` for a bad TPDU."""

@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from processing.wire.iso8583.codec import decode
 from processing.wire.iso8583.errors import Decoded
 from processing.wire.iso8583.mac import Mac
 from processing.wire.iso8583.spec import Profile
@@ -91,7 +92,7 @@ class TerminalTotals(msgspec.Struct, frozen=True, kw_only=True):
     returned_covered_kopecks: int = 0
 
 
-class Transaction(msgspec.Struct, frozen=True):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """A request of a terminal; `first_right` is the page wanted of an inquiry's rights."""
 
     request: Request
@@ -120,19 +121,39 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 TerminalMessage = Transaction | Totals | Network
 
 
-class ParsedMessage(msgspec.Struct, frozen=True):
+class Echo(msgspec.Struct, frozen=True, gc=False):
+    """What the answer repeats of a usual message, as it came.
+
+    `shape` is the type indicator and the bitmap; `head` the fields 3 to 37 that are there,
+    `acceptor` 41 and 42, `security` 53.
+    """
+
+    shape: bytes
+    head: bytes
+    acceptor: bytes
+    security: bytes
+
+
+class ParsedMessage(msgspec.Struct, frozen=True, gc=False):
     """A sound message from a terminal. Nothing in it may be believed before `authentic` is true.
 
-    `mac` is what the terminal sent, `sealed` the bytes it covers.
+    `frame` is how it travelled, `mac` what the terminal sent, `sealed` the bytes it covers. `echo`
+    is only there for usual messages.
     """
 
     profile: Profile
-    decoded: Decoded
+    frame: bytes
     terminal_id: str
     key_id: int
     mac: bytes
     sealed: bytes
     message: TerminalMessage
+    echo: Echo | None = None
+
+    @property
+    def decoded(self) -> Decoded:
+        """Return the fields of the frame. Read again each time: usual answers need none of them."""
+        return decode(self.frame, self.profile)
 
     def authentic(self, mac: Mac) -> bool:
         """Whether the terminal's key made this message's MAC."""

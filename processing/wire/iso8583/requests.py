@@ -113,8 +113,8 @@ def parse_message(frame: bytes, profile: Profile) -> ParsedMessage:
     Raises `WireError` with field, offset and what was decoded so far; `answers.malformed_answer`
     turns it into the answer. The caller checks `ParsedMessage.authentic` before it believes a word.
     """
-    decoded = decode(frame, profile)
-    return usual_message(frame, decoded, profile) or careful_message(frame, decoded, profile)
+    usual = usual_message(frame, profile)
+    return usual or careful_message(frame, decode(frame, profile), profile)
 
 
 def careful_message(frame: bytes, decoded: Decoded, profile: Profile) -> ParsedMessage:
@@ -137,7 +137,7 @@ def careful_message(frame: bytes, decoded: Decoded, profile: Profile) -> ParsedM
         message = _message_of(mti, decoded, terminal_id, stan)
     except WireError as error:
         raise located(error, decoded, profile) from None
-    return ParsedMessage(profile, decoded, terminal_id, key_id, *seal, message)
+    return ParsedMessage(profile, frame, terminal_id, key_id, *seal, message)
 
 
 def _message_of(mti: Mti, decoded: Decoded, terminal_id: str, stan: int) -> TerminalMessage:

@@ -1,11 +1,11 @@
 """Reads the usual transaction in one go: what nearly all traffic is, at a fifth of the time.
 
-`requests.parse_message` asks here first. Whatever is unusual gets None and is read by requests.py,
-which knows every form and names every error; so this module must accept nothing that requests.py
-refuses, must give the same message where it accepts, and need not accept everything. A test holds
-both together. Usual means:
+`requests.parse_message` asks here first. Whatever is unusual gets None and is read by codec.py and
+requests.py, which know every form and name every error; so this module must accept nothing that
+they refuse, must give the same message where it accepts, and need not accept everything. A test
+holds both together. Usual means:
 
-- any kind but a reversal, with one bitmap, so that the MAC is field 64
+- any kind but a reversal, with the fields of `_NEEDED`, any of `_POSSIBLE`, and no other
 - the entries of field 48 in the order of `tlv48.REQUEST_TAGS`, lines last and going on in field 62
 - numbers and codes within the narrower forms below, which leave no range to be checked afterwards
 - the data objects of field 55 in the order of `de55.REQUEST_OBJECTS`
@@ -17,20 +17,21 @@ import re
 from binascii import unhexlify
 from datetime import date
 from functools import lru_cache
-from operator import itemgetter
+from itertools import product
 from typing import Final
 
 from processing.wire.iso8583 import de55
-from processing.wire.iso8583.errors import Decoded
 from processing.wire.iso8583.fields import KEY_ID_MAX, local_date, security_field
+from processing.wire.iso8583.layout import SIZES
 from processing.wire.iso8583.messages import (
     MTIS,
     PROCESSING_CODES,
+    Echo,
     ParsedMessage,
     Transaction,
     processing_kind,
 )
-from processing.wire.iso8583.spec import MAC_BYTES, Profile
+from processing.wire.iso8583.spec import FIELDS, HEX_DIGITS, MAC_BYTES, Profile
 from processing.wire.transaction import (
     CHILDREN,
     LINES_MAX,
@@ -44,6 +45,9 @@ from processing.wire.transaction import (
     Request,
     TransactionKey,
 )
+
+ACCEPTORS_MAX: Final = 4096
+"""Most terminals whose fields 37 to 42 are kept ready; they come from the network."""
 
 KEPT_MAX: Final = 1024
 """Most business dates, and most service parts, that are kept ready; they come from the network."""
@@ -97,7 +101,7 @@ _SIZES: Final = {"": 0} | {f"{size:03d}": size for size in range(1000)}
 """The length of an entry by its digits; of one left out it is 0."""
 
 _KINDS: Final = {
-    (text, PROCESSING_CODES[kind]): (
+    (text.encode("ascii"), PROCESSING_CODES[kind]): (
         kind,
         MessageClass(mti.message_class),
         mti.advice,
@@ -119,47 +123,135 @@ it needs card, parent and lines."""
 _KEY_IDS: Final = {security_field(key_id): key_id for key_id in range(KEY_ID_MAX + 1)}
 _IDENTIFIER_KINDS: Final = {str(int(kind)): kind for kind in IdentifierKind}
 _CLASSES: Final = {str(int(one)): one for one in MessageClass}
-_BITMAP: Final = 4
-_LAST_PRIMARY: Final = ord("7")
-"""Where the bitmap begins, and the greatest digit there of a message with one bitmap."""
+
+_NEEDED: Final = (3, 4, 7, 11, 41, 48, 53, 55, 64)
+_POSSIBLE: Final = (12, 13, 37, 42, 62)
+_MTI_END: Final = 4
+_FIELDS_BEGIN: Final = 20
+_CODE_END: Final = _FIELDS_BEGIN + FIELDS[3].maximum
+_AMOUNT_END: Final = _CODE_END + FIELDS[4].maximum
+_STAN_BEGIN: Final = _AMOUNT_END + FIELDS[7].maximum
+_STAN_END: Final = _STAN_BEGIN + FIELDS[11].maximum
+_TERMINAL_BYTES: Final = FIELDS[41].maximum
+_SECURITY_BYTES: Final = FIELDS[53].maximum
 
 # Asking an enum for a member takes as long as three look-ups.
 _BINARY: Final = Profile.BINARY
 _INQUIRY: Final = Kind.INQUIRY
 
-_NEEDED: Final = itemgetter(3, 4, 7, 11, 41, 48, 53, 55, 64)
+_Places = tuple[int, int, int, int, int, bool]
+"""Where things stand in a frame of one bitmap, a plain tuple because it is taken apart each time.
+
+The end of the digits that begin with field 3; where field 13 begins and ends, the same number twice
+when there is none; where field 41 begins; where field 48 begins; and whether there is a field 62.
+"""
 
 
-def usual_message(frame: bytes, decoded: Decoded, profile: Profile) -> ParsedMessage | None:
-    """Return the message in a decoded frame, or None when it is unusual or unsound."""
-    fields = decoded.fields
+def _places() -> dict[bytes, _Places]:
+    """Return the places by bitmap, for every choice of the possible fields."""
+    found = {}
+    for chosen in product((False, True), repeat=len(_POSSIBLE)):
+        possible = {number for number, there in zip(_POSSIBLE, chosen, strict=True) if there}
+        numbers = sorted({*_NEEDED, *possible})
+        begins = {}
+        at = _FIELDS_BEGIN
+        for number in numbers:
+            begins[number] = at
+            at += FIELDS[number].maximum
+            if number == 48:
+                break
+        local_at = begins.get(13, 0)
+        local_end = local_at + FIELDS[13].maximum if local_at else 0
+        digits_end = begins[37] if 37 in begins else begins[41]
+        bitmap = b"%016X" % sum(1 << (64 - number) for number in numbers)
+        places = (digits_end, local_at, local_end, begins[41], begins[48], 62 in possible)
+        found[bitmap] = places
+    return found
+
+
+_PLACES: Final = _places()
+
+
+def usual_message(frame: bytes, profile: Profile) -> ParsedMessage | None:
+    """Return the message in a frame, or None when it is unusual or unsound."""
+    shape = frame[:_FIELDS_BEGIN]
+    places = _PLACES.get(shape[_MTI_END:])
+    if places is None:
+        return None
+    digits_end, local_at, local_end, acceptor_at, content_at, more_lines = places
     try:
-        code, amount, _, stan, terminal, content, security, card_data, mac = _NEEDED(fields)
+        content, at = _text(frame, content_at)
+        security = frame[at : at + _SECURITY_BYTES]
         key_id = _KEY_IDS[security]
-        text = content.decode("ascii")
-        lines, gross_kopecks, content_end = _lines(text, text.find(_LINES_BEGIN))
-        if 62 in fields:
-            more, more_kopecks, _ = _lines(fields[62].decode("ascii"), 0)
-            lines += more
+        card_data, at = _card_data(frame, at + _SECURITY_BYTES, profile)
+        lines, gross_kopecks, content_end = _lines(content, content.find(_LINES_BEGIN))
+        if more_lines:
+            more, at = _text(frame, at)
+            further, more_kopecks, _ = _lines(more, 0)
+            lines += further
             gross_kopecks += more_kopecks
-        terminal_id = terminal.decode("ascii")
+        terminal_id = _terminal_id(frame[digits_end:acceptor_at], frame[acceptor_at:content_at])
         request, first_right, local_day = _request(
-            _KINDS[decoded.mti, code], terminal_id, int(stan), text[:content_end], card_data, lines
+            _KINDS[shape[:_MTI_END], frame[_FIELDS_BEGIN:_CODE_END]],
+            terminal_id,
+            int(frame[_STAN_BEGIN:_STAN_END]),
+            content[:content_end],
+            card_data,
+            lines,
         )
+        mac = frame[at:] if profile is _BINARY else _from_hex(frame[at:])
     except (KeyError, ValueError):
         return None
     if (
-        frame[_BITMAP] > _LAST_PRIMARY
-        or int(amount) != gross_kopecks
-        or fields.get(13, local_day) != local_day
-        or not terminal_id.isalnum()
-        or terminal_id != terminal_id.upper()
+        not frame[_FIELDS_BEGIN:digits_end].isdigit()
+        or int(frame[_CODE_END:_AMOUNT_END]) != gross_kopecks
+        or (local_at and frame[local_at:local_end] != local_day)
+        or len(mac) != MAC_BYTES
         or len(lines) > LINES_MAX
     ):
         return None
-    sealed = frame[: -MAC_BYTES if profile is _BINARY else -2 * MAC_BYTES]
+    echo = Echo(shape, frame[_FIELDS_BEGIN:acceptor_at], frame[acceptor_at:content_at], security)
     transaction = Transaction(request, first_right)
-    return ParsedMessage(profile, decoded, terminal_id, key_id, mac, sealed, transaction)
+    return ParsedMessage(profile, frame, terminal_id, key_id, mac, frame[:at], transaction, echo)
+
+
+def _text(frame: bytes, at: int) -> tuple[str, int]:
+    """Return a field of text with three digits of length, and where the next begins."""
+    start = at + 3
+    end = start + SIZES[frame[at:start]]
+    return frame[start:end].decode("ascii"), end
+
+
+def _card_data(frame: bytes, at: int, profile: Profile) -> tuple[bytes, int]:
+    """Return field 55 from its length on, and where the next field begins."""
+    start = at + 3
+    end = start + SIZES[frame[at:start]]
+    data = frame[start:end]
+    return data if profile is _BINARY else _from_hex(data), end
+
+
+def _from_hex(data: bytes) -> bytes:
+    """Return the bytes of a binary field on a HEX port; raises ValueError."""
+    if data.translate(None, HEX_DIGITS):
+        raise ValueError
+    return unhexlify(data)
+
+
+@lru_cache(maxsize=ACCEPTORS_MAX)
+def _terminal_id(reference: bytes, acceptor: bytes) -> str:
+    """Return the terminal in fields 41 and 42 (`acceptor`); `reference` is field 37, or empty.
+
+    Kept, since a terminal says the same of itself each time. Raises ValueError for anything
+    unusual.
+    """
+    terminal_id = acceptor[:_TERMINAL_BYTES].decode("ascii")
+    if not terminal_id.isalnum() or terminal_id != terminal_id.upper():
+        raise ValueError
+    if reference and not FIELDS[37].charset.holds(reference):
+        raise ValueError
+    if not FIELDS[42].charset.holds(acceptor[_TERMINAL_BYTES:]):
+        raise ValueError
+    return terminal_id
 
 
 def _request(
