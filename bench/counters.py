@@ -13,12 +13,14 @@ import errno
 import os
 import platform
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
+
+from bench.usage import cpu_ns
 
 _SYSTEM_CALLS: Final = {"x86_64": 298, "aarch64": 241}
 """Number of perf_event_open."""
@@ -52,8 +54,8 @@ class Reading(msgspec.Struct, frozen=True):
 class Counters:
     """What the threads of some processes spend from now on, and what they start meanwhile.
 
-    Use as a context manager, or `close`. A thread that is gone keeps its instructions but not its
-    CPU time, so count the instructions of what ends, and the time of what stays.
+    Use as a context manager, or `close`. A process that is gone keeps its instructions but not its
+    CPU time.
     """
 
     def __init__(self, process_ids: Iterable[int]) -> None:
@@ -82,11 +84,7 @@ class Counters:
 
     def read(self) -> Reading:
         """Return what was spent; CPU time counts from the start of the threads."""
-        nanoseconds = 0
-        for process_id, thread_id in self._threads():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                text = (_PROC / f"{process_id}/task/{thread_id}/schedstat").read_text("ascii")
-                nanoseconds += int(text.split()[0])
+        nanoseconds = sum(map(cpu_ns, self._process_ids))
         return Reading(nanoseconds / 1000, sum(map(_count, self._files)) if self._granted else None)
 
     def close(self) -> None:
@@ -94,14 +92,11 @@ class Counters:
         while self._files:
             os.close(self._files.pop())
 
-    def _threads(self) -> Iterable[tuple[int, int]]:
+    def _thread_ids(self) -> Iterator[int]:
         for process_id in self._process_ids:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 for entry in (_PROC / f"{process_id}/task").iterdir():
-                    yield process_id, int(entry.name)
-
-    def _thread_ids(self) -> list[int]:
-        return [thread_id for _, thread_id in self._threads()]
+                    yield int(entry.name)
 
 
 def _opened(thread_id: int) -> int:

@@ -7,8 +7,8 @@ it tells nanoseconds, of the ended ticks of 10 ms.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,18 +98,19 @@ def _members(root_id: int) -> Iterator[Process]:
     waiting = [] if root is None else [root]
     while waiting:
         one = waiting.pop()
-        # The ticks count threads that ended, the nanoseconds what is less than a tick.
-        exact_us = _exact_cpu_us(one.process_id)
+        exact_us = cpu_ns(one.process_id) // 1000
         yield msgspec.structs.replace(one, own_cpu_us=max(one.own_cpu_us, exact_us))
         waiting += children[one.process_id]
 
 
-def _exact_cpu_us(process_id: int) -> int:
-    nanoseconds = 0
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for entry in (_PROC / str(process_id) / "task").iterdir():
-            nanoseconds += int((entry / "schedstat").read_text("ascii").split()[0])
-    return nanoseconds // 1000
+def cpu_ns(process_id: int) -> int:
+    """Return the nanoseconds of CPU that a process has used with all its threads; 0 when gone."""
+    # What clock_getcpuclockid(3) returns; Python has no name for it.
+    clock = ~process_id << 3 | 2
+    try:
+        return time.clock_gettime_ns(clock)
+    except (OSError, OverflowError):
+        return 0
 
 
 def _process(entry: Path) -> Process | None:
