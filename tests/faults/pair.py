@@ -20,6 +20,7 @@ from tests.faults.load import Load
 from tests.plugins.line import Line, open_line
 from tests.plugins.live_centre import LiveCentre, Port
 from tests.plugins.postgres import Database
+from tests.plugins.targets import Databases
 from tests.plugins.town import build_town, business_day
 
 EXPIRY_LANE: Final = 1_000
@@ -37,7 +38,7 @@ class Pair:
         self.database = database
         self.counters = Counters()
         port = Port() if clock is None else Port(clock=clock)
-        self.centres = [LiveCentre(database, material, port) for _ in range(2)]
+        self.centres = [LiveCentre(Databases({1: database}), material, port) for _ in range(2)]
         self.receipt_public_key = receipt_public_key_of(material)
         self._turns = itertools.cycle(self.centres)
         self._macs: dict[str, Mac] = {}

@@ -29,6 +29,8 @@ from tests.faults.protocol_model import Allowance, Item, Model, Service
 from tests.plugins.line import Line
 from tests.plugins.live_centre import LiveCentre, Port
 from tests.plugins.postgres import Database
+from tests.plugins.targets import Databases
+from tests.plugins.targets import Databases
 from tests.plugins.town import REGION, ZONE, Citizen, _point, add_shop, build_town, citizen
 
 GIVEN = TypeVar("GIVEN")
@@ -221,7 +223,7 @@ class ProtocolCentre:
                 self._block += 1
 
     async def _serve(self) -> None:
-        centre = LiveCentre(self._database, self._material, Port(clock=self.clock))
+        centre = LiveCentre(Databases({1: self._database}), self._material, Port(clock=self.clock))
         self._centre = await self._rooms.enter_async_context(centre.serving())
 
     async def _stop(self) -> None:

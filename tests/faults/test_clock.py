@@ -27,6 +27,7 @@ from tests.plugins.centre import Programs
 from tests.plugins.faults import SEEN, FaultPlan
 from tests.plugins.live_centre import LiveCentre, Port
 from tests.plugins.postgres import Database
+from tests.plugins.targets import Databases
 from tests.plugins.town import (
     SHOPS,
     ZONE,
@@ -145,7 +146,8 @@ async def test_periods_begin_at_the_regions_midnight(
                 citizen(number).holder_id.hex(),
             )
     clock = ManualClock(zone, 0)
-    async with LiveCentre(database, town_keys, Port(clock=clock)).serving() as live:
+    databases = Databases({1: database})
+    async with LiveCentre(databases, town_keys, Port(clock=clock)).serving() as live:
         line, shop = await live.line(), Shop()
         for number, (of_zone, _, last, first) in enumerate(PERIODS, 1):
             if of_zone != zone:

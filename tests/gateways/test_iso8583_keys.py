@@ -118,7 +118,7 @@ async def test_another_worker_takes_the_new_key_at_once(
 ) -> None:
     shop, line = Shop(), await live.line()
     new = await opened(live, await handed_out(line, shop.stan()))
-    async with LiveCentre(live.database, town_keys, live.port).serving() as other:
+    async with LiveCentre(live.databases, town_keys, live.port).serving() as other:
         beside = await other.line()
         assert await outcome_under(beside, shop, line.mac, 1) is Outcome.APPROVED
         assert await outcome_under(line, shop, new, 2) is Outcome.APPROVED
