@@ -30,7 +30,6 @@ from tests.plugins.line import Line
 from tests.plugins.live_centre import LiveCentre, Port
 from tests.plugins.postgres import Database
 from tests.plugins.targets import Databases
-from tests.plugins.targets import Databases
 from tests.plugins.town import REGION, ZONE, Citizen, _point, add_shop, build_town, citizen
 
 GIVEN = TypeVar("GIVEN")
