@@ -39,6 +39,7 @@ class Counted(StrEnum):
     BOTH_KILLED = "centre and database killed together"
     KEY_SERVICES_KILLED = "key services killed"
     DISKS_FILLED = "disks filled"
+    DATABASES_PANICKED = "databases panicked"
     CLOCK_JUMPS = "clock jumps"
 
     KEYS_RACED = "keys asked for at once"
