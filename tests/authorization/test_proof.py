@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from hypothesis import given
+from hypothesis import strategies as st
 
 from processing.authorization.model import CardKey, Proof
-from processing.authorization.proof import CardCache, KnownCard, check_proof
+from processing.authorization.proof import CardCache, KnownCard, check_proof, der_signature
+from processing.authorization.verifying import Verify, aws_lc_verifier, openssl_verifier
 from processing.wire.digest import request_digest
 from processing.wire.transaction import Evidence, Request
 from tests.authorization.world import HOLDER, inquiry, pills, reversal, sale
@@ -22,6 +26,14 @@ def with_s(request: Request, change: Callable[[int], int]) -> Request:
     s = change(int.from_bytes(request.signature[32:]))
     signature = request.signature[:32] + s.to_bytes(32)
     return msgspec.structs.replace(request, signature=signature)
+
+
+MakeVerify = Callable[[bytes], Verify]
+
+
+def _with_zeros(parts: bytes) -> bytes:
+    """Return numbers of 31 bytes each, written in 32."""
+    return b"\0" + parts[:31] + b"\0" + parts[31:]
 
 
 PROOFS = [
@@ -59,6 +71,51 @@ PROOFS = [
 )
 def test_proof(request_: Request, card: KnownCard | None, expected: Proof) -> None:
     assert check_proof(request_, request_digest(request_), card) is expected
+
+
+# A signature as DER, r and s in hex: each library must say the same of it.
+_R, _S = SALE.signature[:32].hex(), SALE.signature[32:].hex()
+SIGNATURES = [
+    ("right", _R, _S, True),
+    ("high S, which the centre refuses before", _R, f"{ORDER - int(_S, 16):064x}", True),
+    ("one bit of R", f"{int(_R, 16) ^ 1:064x}", _S, False),
+    ("one bit of S", _R, f"{int(_S, 16) ^ 1:064x}", False),
+    ("R zero", "00" * 32, _S, False),
+    ("S zero", _R, "00" * 32, False),
+    ("R the order", f"{ORDER:064x}", _S, False),
+    ("S the order", _R, f"{ORDER:064x}", False),
+    ("all ones", "ff" * 32, "ff" * 32, False),
+    ("swapped", _S, _R, False),
+]
+
+
+@pytest.mark.parametrize("make", [openssl_verifier, aws_lc_verifier])
+@pytest.mark.parametrize(("r", "s", "right"), [row[1:] for row in SIGNATURES])
+def test_every_library_says_the_same(make: MakeVerify, r: str, s: str, right: bool) -> None:
+    if make is aws_lc_verifier:
+        pytest.importorskip("awscrt")
+    verify = make(point_of(CARD_SCALAR))
+    digest = request_digest(SALE)
+    assert verify(digest, encode_dss_signature(int(r, 16), int(s, 16))) is right
+    assert not verify(bytes(32), encode_dss_signature(int(r, 16), int(s, 16)))
+    assert not verify(digest, b"")
+    assert not verify(digest, bytes.fromhex(r + s))
+
+
+@pytest.mark.parametrize("make", [openssl_verifier, aws_lc_verifier])
+def test_every_library_refuses_what_is_no_point(make: MakeVerify) -> None:
+    if make is aws_lc_verifier:
+        pytest.importorskip("awscrt")
+    point = point_of(CARD_SCALAR)
+    for wrong in (b"", bytes(65), point[:-1], point[:-1] + bytes((point[-1] ^ 1,))):
+        with pytest.raises(ValueError, match=r"\S"):
+            make(wrong)
+
+
+@given(st.binary(min_size=64, max_size=64) | st.binary(min_size=62, max_size=62).map(_with_zeros))
+def test_der_is_that_of_the_library(signature: bytes) -> None:
+    r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
+    assert der_signature(signature) == encode_dss_signature(r, s)
 
 
 async def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
