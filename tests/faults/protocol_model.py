@@ -481,7 +481,7 @@ class Model:
             raise Refusal(Outcome.REVERSED_BEFORE)
         if parent.terminal_id != request.key.terminal_id:
             raise Refusal(Outcome.ORIGINAL_MISMATCH, field="parent")
-        reserved = self._one_under(parent)
+        reserved = self._one_under(parent, request)
         if reserved.request.kind is not Kind.RESERVE and reserved.state is not State.CLOSED:
             raise Refusal(Outcome.ORIGINAL_MISMATCH, field="kind")
         if reserved.state is not State.CLOSED:
@@ -494,19 +494,18 @@ class Model:
         kept: list[Part] = []
         for number, line in enumerate(request.lines, 1):
             own = [part for part in reserved.standing if part.line_no == number]
-            quantity = sum(part.quantity for part in own)
-            gross = sum(part.gross for part in own)
-            if line.quantity > quantity or line.gross_kopecks > gross:
+            fault = _fault_of(line, own)
+            if fault is not None and entry.outcome is Outcome.APPROVED:
                 entry.outcome = Outcome.RECORDED_IN_CONFLICT
-                entry.facts = {"reason": "405"}
-            kept += cut(own, min(line.quantity, quantity), min(line.gross_kopecks, gross))
-            if line.quantity > quantity or line.gross_kopecks > gross:
-                more = line.quantity - min(line.quantity, quantity)
-                kept.append(
-                    Part(
-                        number, line.item, more, line.gross_kopecks - min(line.gross_kopecks, gross)
-                    )
-                )
+                entry.facts = {"reason": f"{fault:d}", "line": f"{number}"}
+            if fault is Outcome.ORIGINAL_MISMATCH:
+                own = []
+            quantity = min(line.quantity, sum(part.quantity for part in own))
+            gross = min(line.gross_kopecks, sum(part.gross for part in own))
+            kept += cut(own, quantity, gross)
+            if fault is not None:
+                more = (line.quantity - quantity, line.gross_kopecks - gross)
+                kept.append(Part(number, line.item, *more))
         reserved.state = State.COMPLETED
         entry.standing = kept
         entry.amounts = amounts_of(kept)
@@ -514,7 +513,7 @@ class Model:
     def _give_back(self, entry: Entry) -> None:
         request, parent = entry.request, entry.request.parent
         assert parent is not None
-        sold = self._one_under(parent)
+        sold = self._one_under(parent, request)
         if sold.state is not State.CLOSED:
             if sold.request.kind not in SOLD:
                 raise Refusal(Outcome.ORIGINAL_MISMATCH, field="kind")
@@ -529,6 +528,9 @@ class Model:
         left: list[Part] = []
         for number, line in enumerate(request.lines, 1):
             own = [part for part in sold.standing if part.line_no == number]
+            fault = _fault_of(line, own)
+            if fault is not None:
+                raise Refusal(fault, line=number, item=line.item)
             quantity = sum(part.quantity for part in own) - line.quantity
             gross = sum(part.gross for part in own) - line.gross_kopecks
             gone = line.quantity and not quantity
@@ -541,11 +543,21 @@ class Model:
         entry.amounts = amounts_of(entry.moved)[: len(request.lines)]
         sold.standing = left + untouched
 
-    def _one_under(self, key: TransactionKey) -> Entry:
+    def _one_under(self, key: TransactionKey, request: Request) -> Entry:
+        """Return what a request names: of several the holder's, the card's, the latest given."""
         entries = self.journal.get(key, [])
         if not entries:
             raise Refusal(Outcome.ORIGINAL_UNKNOWN, original="unknown")
-        return entries[-1]
+
+        def rank(entry: Entry) -> tuple[bool, bool, bool, bool]:
+            return (
+                entry.request.holder_id == request.holder_id,
+                entry.request.card_id == request.card_id,
+                entry.state not in (State.DECLINED, State.CLOSED),
+                entry.state is not State.REVERSED,
+            )
+
+        return max(reversed(entries), key=rank)
 
     def _same_party(self, one: Request, other: Request) -> bool:
         return (one.card_id, self._holder(one)) == (other.card_id, self._holder(other))
@@ -554,6 +566,16 @@ class Model:
         if any(request.holder_id):
             return request.holder_id
         return self.own_holders.get(request.card_id, request.holder_id)
+
+
+def _fault_of(line: Line, parts: list[Part]) -> Outcome | None:
+    """Return why a line of a completion or return does not fit the original's line."""
+    if not parts or line.item != parts[0].item:
+        return Outcome.ORIGINAL_MISMATCH
+    more = line.quantity > sum(part.quantity for part in parts)
+    if more or line.gross_kopecks > sum(part.gross for part in parts):
+        return Outcome.AMOUNT_WRONG
+    return None
 
 
 _STANDING_WORDS: Final = {

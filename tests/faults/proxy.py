@@ -22,7 +22,7 @@ from processing.wire.iso8583.framing import FrameReader, Framing
 
 NOISE: Final = b"0200 this is no message of anybody"
 NO_FRAME: Final = b"\xff\xff this begins no frame"
-TRICKLE_SECONDS: Final = 2.5
+TRICKLE_SECONDS: Final = 4.5
 """How long a trickled frame takes, whatever its length: longer than terminals here wait."""
 
 PIECE_BYTES: Final = 65_536
@@ -123,7 +123,8 @@ class FaultyLine:
 
     `done` counts what was done to which way's frames; `passed` keeps the type indicators of the
     frames that came, in order. Held frames arrive on `release`, or by themselves after
-    `held_seconds` if that is not None.
+    `held_seconds` if that is not None. A way whose `reading` is cleared is not read any more;
+    `receive_buffer_bytes` makes the kernel's buffers of what is unread small.
     """
 
     def __init__(
@@ -134,11 +135,13 @@ class FaultyLine:
         self.done: Counter[tuple[Way, Fault]] = Counter()
         self.passed: list[tuple[Way, str]] = []
         self.reading = {way: asyncio.Event() for way in Way}
+        self.receive_buffer_bytes: int | None = None
         self._centre_port = centre_port
         self._framing = framing
         self._held_seconds = held_seconds
         self._held: list[_Held] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: set[asyncio.StreamWriter] = set()
         for gate in self.reading.values():
             gate.set()
 
@@ -161,6 +164,7 @@ class FaultyLine:
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one terminal's connection."""
+        self._ends.add(writer)
         self._start(self._relay(reader, writer))
 
     async def close(self) -> None:
@@ -169,6 +173,10 @@ class FaultyLine:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for end in self._ends:
+            end.transport.abort()
+            with contextlib.suppress(OSError):
+                await end.wait_closed()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -177,13 +185,20 @@ class FaultyLine:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry frames both ways until both ends are done."""
+        connection = socket.socket()
+        connection.setblocking(False)
+        if self.receive_buffer_bytes is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer_bytes)
         try:
-            their_reader, their_writer = await asyncio.open_connection(
-                "127.0.0.1", self._centre_port
+            await asyncio.get_running_loop().sock_connect(
+                connection, ("127.0.0.1", self._centre_port)
             )
+            their_reader, their_writer = await asyncio.open_connection(sock=connection)
         except OSError:
+            connection.close()
             writer.transport.abort()
             return
+        self._ends.add(their_writer)
         for end in (writer, their_writer):
             end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line = (writer, their_writer)
@@ -335,10 +350,15 @@ async def faulty_line(
     plan: Plan,
     framing: Framing | None = None,
     held_seconds: float | None = None,
+    receive_buffer_bytes: int | None = None,
 ) -> AsyncIterator[FaultyLine]:
     """Give a failing line to the centre at `centre_port` of this machine, for the block."""
     line = FaultyLine(centre_port, plan, framing or Framing(), held_seconds)
-    server = await asyncio.start_server(line.accept, "127.0.0.1", 0)
+    line.receive_buffer_bytes = receive_buffer_bytes
+    listener = socket.create_server(("127.0.0.1", 0))
+    if receive_buffer_bytes is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    server = await asyncio.start_server(line.accept, sock=listener)
     line.port = int(server.sockets[0].getsockname()[1])
     try:
         yield line

@@ -109,8 +109,7 @@ async def test_tills_in_bad_weather(
         await asyncio.gather(*(cashier.close_the_day() for cashier in cashiers))
         for cashier in cashiers:
             await cashier.till.check_against(live)
-    async with live.database.connect() as connection:
-        assert await audit(connection) == []
+    assert not any(await live.databases.everywhere(audit))
     done = suffered(lines)
     record_property(SEEN, f"{counters}; {told(done)}")
     counters.check(SEEN_BY_TILLS)
@@ -123,6 +122,8 @@ async def test_pipelined_terminals_in_bad_weather(
     record_property: Record,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if len(live.databases.by_number) > 1:
+        pytest.skip("the auditor of loads reads one database")
     monkeypatch.setattr(load_of_lines, "ANSWER_SECONDS", LOAD_ANSWER_SECONDS)
     counters = Counters()
     chance = Chance(fault_plan.seed, LOAD_SHARE, LOSSLESS)

@@ -41,7 +41,7 @@ from tests.plugins.town import (
 )
 
 QUICK: Final = LinkLimits(
-    connect_timeout_ms=10_000, answer_timeout_ms=1_500, first_pause_ms=5, pause_max_ms=20
+    connect_timeout_ms=10_000, answer_timeout_ms=3_000, first_pause_ms=5, pause_max_ms=20
 )
 """Limits of a terminal that is to notice that nothing comes."""
 
@@ -194,8 +194,7 @@ async def real_till(
     live: LiveCentre, folder: Path, terminal_id: str, port: int, limits: LinkLimits = PATIENT
 ) -> AsyncIterator[RealTill]:
     """Give a new terminal of the town, with the centre at `port`, for the block."""
-    async with live.database.connect() as connection:
-        await add_shop(connection, terminal_id)
+    await live.databases.everywhere(lambda one: add_shop(one, terminal_id))
     parameters = _parameters(
         live,
         terminal_id,
