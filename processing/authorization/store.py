@@ -1,6 +1,7 @@
 """Authorization in the database: calls of sql/functions/authorization, as the role spk_processing.
 
-Rows go in as composite arrays (`engine.request`, `engine.line`) and come back as `engine.answer`.
+A batch goes in as `engine.batch` (`processing.authorization.columns`) and comes back as rows of
+`engine.answer`.
 Every method raises the errors of `processing.kernel.database.DatabasePool`.
 """
 
@@ -13,8 +14,8 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from asyncpg.pgproto import pgproto
 
+from processing.authorization.columns import batch_columns, batch_parameters
 from processing.authorization.model import CardKey, Case, Ruling
 from processing.kernel.database import DatabasePool
 from processing.kernel.errors import DatabaseError
@@ -25,14 +26,12 @@ from processing.wire.transaction import (
     Decision,
     Request,
     Right,
-    TransactionKey,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
-_AUTHORIZE: Final = "SELECT * FROM engine.authorize($1, $2, $3, $4, $5, $6)"
-_NO_PARENT: Final = (None, None, None, None)
+_AUTHORIZE: Final = f"SELECT * FROM engine.authorize($1, $2, $3, $4, {batch_parameters(5)})"  # noqa: S608
 _CARD: Final = """
     SELECT card_id, holder_id, public_key_tap, public_key_pin FROM cards.card WHERE card_id = $1
 """
@@ -84,12 +83,11 @@ class AuthorizationStore:
         When this returns, the decisions are committed. No two cases may share a key. Raises
         `BatchCollisionError` when the batch has to be tried again.
         """
-        requests = [_request_row(number, case) for number, case in enumerate(cases, 1)]
-        lines = [row for number, case in enumerate(cases, 1) for row in _line_rows(number, case)]
+        columns = batch_columns(cases)
         async with self._pool.connection() as connection:
             try:
                 rows = await connection.fetch(
-                    _AUTHORIZE, lane, block, at_time(decided_at_ms), posting_date, requests, lines
+                    _AUTHORIZE, lane, block, at_time(decided_at_ms), posting_date, *columns
                 )
             except (
                 asyncpg.SerializationError,
@@ -134,44 +132,6 @@ class AuthorizationStore:
 def at_time(utc_ms: int) -> datetime:
     """Return the time `utc_ms` milliseconds after 1970, exactly."""
     return _EPOCH + _MILLISECOND * utc_ms
-
-
-def _request_row(number: int, case: Case) -> tuple[object, ...]:
-    request, key, parent = case.request, case.request.key, case.request.parent
-    return (
-        number,
-        case.bucket,
-        key.business_date,
-        key.terminal_id,
-        key.stan,
-        int(key.message_class),
-        0,
-        False,
-        int(request.kind),
-        request.advice,
-        int(request.evidence),
-        int(case.proof),
-        pgproto.UUID(request.card_id),
-        case.holder_id,
-        request.service,
-        request.service_version,
-        *(_NO_PARENT if parent is None else _key_row(parent)),
-        at_time(request.signed_at_ms),
-        case.digest,
-        case.canonical,
-        request.signature,
-    )
-
-
-def _key_row(key: TransactionKey) -> tuple[object, ...]:
-    return key.business_date, key.terminal_id, key.stan, int(key.message_class)
-
-
-def _line_rows(number: int, case: Case) -> list[tuple[object, ...]]:
-    return [
-        (number, line_no, line.item, line.quantity, line.unit_okei, line.scale, line.gross_kopecks)
-        for line_no, line in enumerate(case.request.lines, 1)
-    ]
 
 
 def _ruling(row: asyncpg.Record, case: Case, made: Place) -> Ruling:

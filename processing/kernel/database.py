@@ -47,6 +47,15 @@ DURABILITY: Final = {
 """Settings without which a crash could lose what was acknowledged, with the values accepted."""
 
 
+PLANNED_BY_INDEX: Final = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+"""How the processing role's sessions are planned: each row looked up through an index. The function
+engine.plan_by_index tells why, and sets the same where a session was opened without."""
+
 LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -225,6 +234,7 @@ def session_settings(role: Role, application_name: str, limits: SessionLimits) -
         "lock_timeout": f"{limits.lock_timeout_ms}",
         "idle_in_transaction_session_timeout": f"{limits.idle_in_transaction_timeout_ms}",
         "client_connection_check_interval": f"{DISCONNECT_CHECK_INTERVAL_MS}",
+        **(PLANNED_BY_INDEX if role is Role.PROCESSING else {}),
     }
 
 

@@ -592,6 +592,45 @@ CREATE TABLE reconciliation.terminal_totals (
 -- 65_engine.sql
 -- What a worker passes to engine.authorize, and what it gets back.
 
+-- A batch as a worker passes it: an array for each column. Many short arrays cost less to send and
+-- to read than one of rows.
+CREATE TYPE engine.batch AS (
+    -- an element for each request; its place is the request's ordinal, from 1
+    bucket smallint [],
+    business_date date [],
+    terminal_id text [],
+    stan integer [],
+    message_class smallint [],
+    kind smallint [],
+    advice boolean [],
+    evidence smallint [],
+    -- what the worker found: 0 unsigned, 1 signature right, 2 card unknown, 3 wrong
+    proof smallint [],
+    card_id uuid [],
+    holder_id uuid [],
+    service text [],
+    service_version integer [],
+    -- NULL when no request has a parent
+    parent_business_date date [],
+    parent_terminal_id text [],
+    parent_stan integer [],
+    parent_message_class smallint [],
+    signed_at_ms bigint [],
+    -- one after another: the digest (32 bytes), the signature (64, or none), the request's bytes
+    paper bytea [],
+    signature_bytes smallint [],
+    line_count smallint [],
+    -- an element for each line: the ordinal of its request, and its number there, from 1
+    line_ordinal smallint [],
+    line_no smallint [],
+    item text [],
+    quantity bigint [],
+    unit_okei smallint [],
+    scale smallint [],
+    gross_kopecks bigint []
+);
+
+-- One request of a batch, for what decides requests one after the other.
 CREATE TYPE engine.request AS (
     -- position in the batch, from 1
     ordinal smallint,

@@ -8,62 +8,48 @@ import asyncpg
 import msgspec
 import pytest
 
+from processing.authorization.columns import COLUMNS, batch_columns
 from processing.authorization.model import Case
-from processing.authorization.store import _AUTHORIZE, _line_rows, _request_row
+from processing.authorization.store import _AUTHORIZE
 from processing.kernel.roles import Role
 from processing.wire.transaction import Kind, Line, MessageClass, TransactionKey
 from tests.authorization.world import DAY, NOW, PIECE, Centre, case, grant, pills, reversal, sale
 
-REQUEST_COLUMNS = [
-    "ordinal",
-    "bucket",
-    "business_date",
-    "terminal_id",
-    "stan",
-    "message_class",
-    "assigned",
-    "closed",
-    "kind",
-    "advice",
-    "evidence",
-    "proof",
-    "card_id",
-    "holder_id",
-    "service",
-    "service_version",
-    "parent_business_date",
-    "parent_terminal_id",
-    "parent_stan",
-    "parent_message_class",
-    "signed_at",
-    "request_digest",
-    "request",
-    "signature",
-]
-LINE_COLUMNS = ["ordinal", "line_no", "item", "quantity", "unit_okei", "scale", "gross_kopecks"]
+LINE_COLUMNS = {
+    "line_ordinal",
+    "line_no",
+    "item",
+    "quantity",
+    "unit_okei",
+    "scale",
+    "gross_kopecks",
+}
+REQUEST_COLUMNS = COLUMNS.keys() - LINE_COLUMNS
 TABLES = ("journal.event", "journal.line", "journal.block", "journal.child", "rights.counter")
 
 
 async def call(
     world: asyncpg.Connection,
     cases: list[Case],
-    request: dict[str, Any] | None = None,
-    line: dict[str, Any] | None = None,
+    changes: dict[str, Any] | None = None,
 ) -> list[asyncpg.Record]:
-    """Call the function directly, as the processing role, the last request and line changed."""
-    requests = [_request_row(number, one) for number, one in enumerate(cases, 1)]
-    lines = [row for number, one in enumerate(cases, 1) for row in _line_rows(number, one)]
-    for rows, columns, changes in (
-        (requests, REQUEST_COLUMNS, request),
-        (lines, LINE_COLUMNS, line),
-    ):
-        if changes:
-            rows[-1] = tuple((dict(zip(columns, rows[-1], strict=True)) | changes).values())
+    """Call the function directly, as the processing role, the last value of columns changed."""
+    columns = dict(zip(COLUMNS, batch_columns(cases), strict=True))
+    for name, value in (changes or {}).items():
+        columns[name] = last_changed(columns[name], value)
     async with world.transaction():
         await world.execute(f"SET LOCAL ROLE {Role.PROCESSING.value}")
-        answers = await world.fetch(_AUTHORIZE, 1, 1, NOW, DAY, requests, lines)
+        answers = await world.fetch(_AUTHORIZE, 1, 1, NOW, DAY, *columns.values())
         await world.execute("RESET ROLE")
     return answers
+
+
+def last_changed(column: str | list[bytes] | None, value: Any) -> Any:
+    if isinstance(column, list):
+        return [*column[:-1], value]
+    assert column is not None
+    written = "NULL" if value is None else f'"{value}"'
+    return f"{{{','.join([*column[1:-1].split(',')[:-1], written])}}}"
 
 
 async def rows_in(world: asyncpg.Connection) -> int:
@@ -71,12 +57,10 @@ async def rows_in(world: asyncpg.Connection) -> int:
     return int(sum(counts))
 
 
-NEEDED = set(REQUEST_COLUMNS) - {
+NEEDED = REQUEST_COLUMNS - {
     # read only for what they may be
-    "assigned",
-    "closed",
     "proof",
-    "ordinal",
+    "line_count",
     *(column for column in REQUEST_COLUMNS if column.startswith("parent_")),
 }
 
@@ -134,7 +118,7 @@ async def test_a_wrong_value_is_refused(
         {"gross_kopecks": None},
         {"unit_okei": None},
         {"scale": None},
-        {"ordinal": 77},
+        {"line_ordinal": 77},
         {"line_no": None},
     ],
 )
@@ -142,7 +126,7 @@ async def test_a_line_that_makes_no_sense_is_refused(
     world: asyncpg.Connection, line: dict[str, Any]
 ) -> None:
     pill = await grant(world, "PILL", 5)
-    answers = await call(world, [sale(1, pills(1, 100)), sale(2, pills(1, 100))], line=line)
+    answers = await call(world, [sale(1, pills(1, 100)), sale(2, pills(1, 100))], line)
     assert {row["ordinal"]: row["outcome"] for row in answers} == {1: 703, 2: 405}
     assert await Centre(world).used(pill) == 1
 

@@ -1,6 +1,4 @@
--- Test each request against everything but allowances, in the order of outcomes
--- (processing/wire/outcome.py): the first rule that applies is its refusal, NULL if none does.
--- An inquiry names no service (ALL), so the rules of services pass it by; it consumes nothing.
+-- Test each request against everything but allowances (engine.refusal).
 -- Only an advice that the card signed has happened (mode 3): one without proof is refused by the
 -- same rules as any request.
 -- What a batch shares (terminals, services, regions) is read once for the batch and hashed; a card
@@ -37,30 +35,13 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         CASE WHEN d.kind = 2 AND d.service_from IS NOT NULL
             THEN coalesce(d.reserve_minutes, 0) END,
         CASE WHEN d.advice AND d.kind IN (2, 3) AND d.proof = 1 THEN 3 ELSE d.shortage END::smallint,
-        CASE
-            WHEN d.terminal_state IS DISTINCT FROM 1 THEN 202
-            WHEN d.business_date NOT BETWEEN p_posting_date - 3 AND p_posting_date + 1 THEN 203
-            WHEN d.signed_at > p_decided_at + interval '15 minutes' THEN 203
-            WHEN NOT d.advice AND d.signed_at < p_decided_at - interval '15 minutes' THEN 203
-            WHEN d.closed THEN 204
-            WHEN d.proof = 2 THEN 301
-            WHEN d.proof IS DISTINCT FROM 1 THEN 302
-            WHEN d.card_state <> 1 THEN 303
-            WHEN d.card_valid_to < d.local_date THEN 304
-            WHEN d.card_state IS NULL THEN 305
-            WHEN d.local_date NOT BETWEEN d.authority_from AND d.authority_to THEN 305
-            WHEN d.kind <> 1 AND d.scope IS NOT NULL AND d.service <> ALL (d.scope) THEN 305
-            WHEN d.kind = 1 AND d.service = 'ALL' THEN NULL
-            -- what was sold may come back after its regulation has ended
-            WHEN d.kind = 5 THEN NULL
-            WHEN d.latest_version IS NULL THEN 401
-            WHEN d.service_here IS NULL THEN 402
-            WHEN d.kind = 1 THEN NULL
-            WHEN d.service_from IS NULL THEN 403
-            WHEN d.local_date NOT BETWEEN d.service_from AND d.service_to THEN 403
-            WHEN d.kind = 2 AND d.reserve_minutes IS NULL THEN 403
-            WHEN d.evidence < d.evidence_needed THEN 404
-        END::smallint
+        engine.refusal(
+            d.kind, d.advice, d.closed, d.business_date, d.signed_at, d.local_date, d.proof,
+            d.evidence, d.service, d.terminal_state, d.service_here, d.card_state,
+            d.card_valid_to, d.authority_from, d.authority_to, d.scope, d.latest_version,
+            d.service_from, d.service_to, d.evidence_needed, d.reserve_minutes, p_decided_at,
+            p_posting_date
+        )
     FROM (
         SELECT
             r.ordinal, r.bucket, r.holder_id, r.service, r.service_version, r.business_date,

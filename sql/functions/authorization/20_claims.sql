@@ -58,24 +58,14 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         l.line_no, l.item, l.quantity, l.gross_kopecks, i.item_class,
         coalesce(i.unit_okei, l.unit_okei), coalesce(i.scale, l.scale),
         CASE WHEN r.capped THEN i.cap_kopecks END,
-        -- kopecks are taken from an allowance in roubles of scale 2, quantities from one that
-        -- counts what the item counts
-        coalesce(l.quantity < 1 OR l.gross_kopecks < 0, TRUE)
-        OR coalesce(
-            l.unit_okei <> i.unit_okei OR l.scale <> i.scale, i.item_class IS NOT NULL
-        )
-        OR CASE j.consumes
-            WHEN 1 THEN a.unit_okei <> i.unit_okei OR a.scale <> i.scale
-            WHEN 2 THEN a.unit_okei <> 383 OR a.scale <> 2
-        END IS TRUE,
-        CASE j.consumes
-            WHEN 1 THEN l.quantity
-            WHEN 2 THEN engine.covered_kopecks(
-                l.gross_kopecks, l.gross_kopecks, l.quantity, l.scale,
-                CASE WHEN r.capped THEN i.cap_kopecks END, r.percent
-            )
-            WHEN 3 THEN 1
-        END,
+        engine.malformed(
+            l.quantity, l.gross_kopecks, l.unit_okei, l.scale, i.item_class, i.unit_okei, i.scale,
+            j.consumes, a.unit_okei, a.scale
+        ),
+        engine.need(j.consumes, l.quantity, engine.line_covered_kopecks(
+            l.gross_kopecks, l.quantity, l.scale, CASE WHEN r.capped THEN i.cap_kopecks END,
+            r.percent
+        )),
         j.bucket, a.allowance_id, a.period_start,
         rights.period_end(a.period, a.period_start, a.valid_to), a.entitlement_id, a.measure,
         a.category, a.funding, a.unit_okei, a.scale, a.granted,
