@@ -1,0 +1,122 @@
+"""Cards over two databases: a change reaches both, late if one is away, refusals first."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from processing.cards.copies import CopiedCards
+from processing.cards.model import CardCode
+from processing.kernel.bucket import bucket_of
+from processing.kernel.database import SessionLimits
+from processing.kernel.errors import DatabaseUnavailableError
+from processing.kernel.roles import Role
+from tests.plugins.targets import Databases
+from tests.plugins.town import Citizen, authorize, build_town, citizen
+
+QUICK = SessionLimits(connect_timeout_ms=1_000, acquire_timeout_ms=1_000)
+WHOS = [citizen(number) for number in range(1, 9)]
+# A card whose own rights are in one database, and a child's in the other.
+HERE = next(who for who in WHOS if bucket_of(who.holder_id) < 512)
+THERE = next(who for who in WHOS if bucket_of(who.holder_id) > 511)
+CARD = UUID(bytes=HERE.card_id)
+
+
+@pytest.fixture
+async def town(two_databases: Databases) -> Databases:
+    """Give two databases with the town in them."""
+    await two_databases.everywhere(build_town)
+    await two_databases.everywhere(lambda one: authorize(one, HERE, THERE))
+    return two_databases
+
+
+async def states(databases: Databases, who: Citizen = HERE) -> list[tuple[int, int, list[int]]]:
+    """Return a card's state and version, and its authorities' states, in each database."""
+    found = await databases.everywhere(
+        lambda one: one.fetchrow(
+            "SELECT c.state, c.version, array(SELECT a.card_state FROM rights.card_authority AS a "
+            "WHERE a.card_id = c.card_id) FROM cards.card AS c WHERE c.card_id = $1",
+            UUID(bytes=who.card_id),
+        )
+    )
+    return [tuple(row) for row in found]
+
+
+async def due(databases: Databases) -> int:
+    """Return how many cards wait to be told of."""
+    async with databases.home.connect() as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM cards.delivery"))
+
+
+async def cut(databases: Databases, number: int, *, allow: bool = False) -> None:
+    """Make a database unreachable, or reachable again."""
+    database = databases.by_number[number]
+    await database.server.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS {allow}")
+    await database.server.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "  # noqa: S608 - no stranger
+        f"WHERE datname = '{database.name}'"
+    )
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ISSUING])
+async def test_a_block_takes_effect_in_both(town: Databases, role: Role) -> None:
+    async with town.pools(role) as pools:
+        cards = CopiedCards(pools)
+        assert await cards.set_card_state(CARD, CardCode.BLOCKED) is CardCode.BLOCKED
+        assert await states(town) == [(2, 2, [2]), (2, 2, [2])]
+        assert await cards.set_card_state(CARD, CardCode.ACTIVE) is CardCode.ACTIVE
+    assert await states(town) == [(1, 3, [1]), (1, 3, [1])]
+    assert await due(town) == 0
+
+
+async def test_a_database_that_was_away_is_told_when_it_is_back(town: Databases) -> None:
+    async with town.pools(Role.ISSUING, QUICK, patient=True) as pools:
+        cards = CopiedCards(pools)
+        await cut(town, 2)
+        with pytest.raises(DatabaseUnavailableError, match="targets 2 are away"):
+            await cards.set_card_state(CARD, CardCode.BLOCKED)
+        assert await cards.deliver() == (2,)
+        await cut(town, 2, allow=True)
+        assert await states(town) == [(2, 2, [2]), (1, 1, [1])]
+        assert await cards.deliver() == ()
+    assert await states(town) == [(2, 2, [2]), (2, 2, [2])]
+    assert await due(town) == 0
+
+
+async def test_a_block_does_not_wait_for_home(town: Databases) -> None:
+    async with town.pools(Role.OPERATOR, QUICK, patient=True) as pools:
+        cards = CopiedCards(pools)
+        await cut(town, 1)
+        with pytest.raises(DatabaseUnavailableError, match="blocked in targets 2 and not in 1"):
+            await cards.set_card_state(CARD, CardCode.BLOCKED)
+        await cut(town, 1, allow=True)
+        assert await states(town) == [(1, 1, [1]), (2, 1, [2])]
+        await cards.set_card_state(CARD, CardCode.BLOCKED)
+    assert await states(town) == [(2, 2, [2]), (2, 2, [2])]
+
+
+async def test_an_older_version_changes_nothing(town: Databases) -> None:
+    async with town.by_number[2].connect(Role.OPERATOR) as connection:
+        for state, version in ((2, 5), (1, 4), (1, 5)):
+            await connection.execute("SELECT cards.accept_state($1, $2, $3)", CARD, state, version)
+    assert await states(town) == [(1, 1, [1]), (2, 5, [2])]
+
+
+async def test_a_new_card_comes_with_its_authorities(town: Databases) -> None:
+    """As after cards.issue_card at home, before anybody told the other database."""
+    async with town.by_number[2].connect() as connection:
+        await connection.execute("DELETE FROM rights.card_authority WHERE card_id = $1", CARD)
+        await connection.execute("DELETE FROM cards.card WHERE card_id = $1", CARD)
+    async with town.home.connect() as connection:
+        await connection.execute(
+            "INSERT INTO cards.authority_elsewhere VALUES ($1, $2, $3, '2020-01-01', '2039-12-31')",
+            CARD,
+            bucket_of(THERE.holder_id),
+            UUID(bytes=THERE.holder_id),
+        )
+        await connection.execute("INSERT INTO cards.delivery VALUES ($1, 1)", CARD)
+    async with town.pools(Role.ISSUING) as pools:
+        assert await CopiedCards(pools).deliver() == ()
+    assert await states(town) == [(1, 1, [1]), (1, 1, [1])]
+    assert await due(town) == 0
