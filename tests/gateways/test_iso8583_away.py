@@ -160,7 +160,7 @@ async def test_one_poisonous_case_is_no_plague(
         assert isinstance(cases, list | tuple)
         if any(case.request.key == poison.key for case in cases):
             raise OverflowError("date value out of range")
-        return await authorize(*arguments)  # type: ignore[arg-type]
+        return await authorize(*arguments)
 
     monkeypatch.setattr(live.engine._store, "authorize", spoiled)
     sales = [shop.sale(citizen(1 + number % 8)) for number in range(20)]

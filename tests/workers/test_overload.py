@@ -53,7 +53,8 @@ async def test_past_the_bound_the_answer_comes_within_milliseconds(
 
         async def slow(*arguments: Any) -> list[Ruling]:
             await gate.wait()
-            return await authorize(*arguments)
+            rulings: list[Ruling] = await authorize(*arguments)
+            return rulings
 
         monkeypatch.setattr(live.engine._store, "authorize", slow)
         await lines[0].send(*messages)
