@@ -1,6 +1,6 @@
 """Carrying out commands: what is signed and derived is decided here, whatever backend holds keys.
 
-One worker thread calls a `SecurityModule`, so it needs no locks.
+One thread calls a `SecurityModule`, so it needs no locks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The key service: an asyncio server that answers each request once, in order, with one worker.
+"""The key service: an asyncio server that answers each request once and carries out one at a time.
+
+A command is carried out on the loop itself: keys are used by one command at a time anyway, and
+handing each to a thread costs more than signing does.
 
 A connection has one request in work at a time; what a client pipelines meanwhile waits in its
 socket's bounded buffers. So memory is bounded by `CONNECTIONS_MAX` frames, and a client that does
@@ -11,7 +14,6 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
@@ -80,7 +82,6 @@ class Service:
         self._token = token
         self._log = log
         self._monotonic_us = monotonic_us
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
         self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._connection_number = 0
         self._stopping = asyncio.Event()
@@ -96,7 +97,6 @@ class Service:
         finally:
             server.close()
             await self._finish_connections()
-            self._worker.shutdown(wait=True)
             self._module.close()
             self._listening.close()
             self._log.info("stopped")
@@ -159,11 +159,11 @@ class Service:
         if request.request_id == 0:
             raise _BadFrame(c.Refusal.MALFORMED_FRAME, "request ids start at 1")
         connection.busy = True
-        answer = await self._carry_out(bytes(request.command), log)
+        answer = self._carry_out(bytes(request.command), log)
         await connection.write(answer_frame(request.request_id, answer))
         connection.busy = False
 
-    async def _carry_out(self, encoded: bytes, log: FilteringBoundLogger) -> c.Answer:
+    def _carry_out(self, encoded: bytes, log: FilteringBoundLogger) -> c.Answer:
         """Return the one answer to a command, whatever happens; log it without its secrets."""
         try:
             command = msgspec.msgpack.decode(encoded, type=c.Command)
@@ -175,9 +175,7 @@ class Service:
         name, facts = type(command).__name__, command_facts(command)
         started_us = self._monotonic_us()
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(
-                self._worker, self._module.execute, command, len(self._connections)
-            )
+            answer = self._module.execute(command, len(self._connections))
         except CommandRefused as refused:
             log.warning(
                 "command refused",
