@@ -55,6 +55,9 @@ def small_disk(programs: Programs) -> Iterator[Path]:
     if made.returncode != 0:
         folder.rmdir()
         pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
+    # An operator of so small a disk keeps no segments of pg_wal in store.
+    (folder / "local.conf").write_text("min_wal_size = '32MB'\nmax_wal_size = '64MB'\n")
+    (folder / "local.conf").chmod(0o644)
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
@@ -107,6 +110,7 @@ async def fill_with_ballast(stage: Stage, disk: Path) -> None:
 
 async def fill_with_wal(stage: Stage, disk: Path) -> None:
     """Keep all of pg_wal until there is no room for more, then make room and drop what kept it."""
+    assert _free(disk) > ROOM_FOR_RESTART_BYTES, "the ballast would not be what keeps it down"
     fill(disk / "ballast", leave_bytes=_free(disk) - ROOM_FOR_RESTART_BYTES)
     superuser = stage.database.superuser_dsn()
     connection = await asyncpg.connect(superuser)
