@@ -544,7 +544,7 @@ class Model:
         sold.standing = left + untouched
 
     def _one_under(self, key: TransactionKey, request: Request) -> Entry:
-        """Return what a request names: of several the holder's, the card's, the latest given."""
+        """Return what a request names: of several the card's own, the latest that stands."""
         entries = self.journal.get(key, [])
         if not entries:
             raise Refusal(Outcome.ORIGINAL_UNKNOWN, original="unknown")
@@ -554,7 +554,7 @@ class Model:
                 entry.request.holder_id == request.holder_id,
                 entry.request.card_id == request.card_id,
                 entry.state not in (State.DECLINED, State.CLOSED),
-                entry.state is not State.REVERSED,
+                entry.state not in (State.REVERSED, State.COMPLETED, State.EXPIRED),
             )
 
         return max(reversed(entries), key=rank)

@@ -124,7 +124,7 @@ class FaultyLine:
     `done` counts what was done to which way's frames; `passed` keeps the type indicators of the
     frames that came, in order. Held frames arrive on `release`, or by themselves after
     `held_seconds` if that is not None. A way whose `reading` is cleared is not read any more;
-    `receive_buffer_bytes` makes the kernel's buffers of what is unread small.
+    `buffer_bytes` makes the kernel's buffers small.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class FaultyLine:
         self.done: Counter[tuple[Way, Fault]] = Counter()
         self.passed: list[tuple[Way, str]] = []
         self.reading = {way: asyncio.Event() for way in Way}
-        self.receive_buffer_bytes: int | None = None
+        self.buffer_bytes: int | None = None
         self._centre_port = centre_port
         self._framing = framing
         self._held_seconds = held_seconds
@@ -187,8 +187,9 @@ class FaultyLine:
         """Carry frames both ways until both ends are done."""
         connection = socket.socket()
         connection.setblocking(False)
-        if self.receive_buffer_bytes is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer_bytes)
+        if self.buffer_bytes is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.buffer_bytes)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.buffer_bytes)
         try:
             await asyncio.get_running_loop().sock_connect(
                 connection, ("127.0.0.1", self._centre_port)
@@ -350,14 +351,14 @@ async def faulty_line(
     plan: Plan,
     framing: Framing | None = None,
     held_seconds: float | None = None,
-    receive_buffer_bytes: int | None = None,
+    buffer_bytes: int | None = None,
 ) -> AsyncIterator[FaultyLine]:
     """Give a failing line to the centre at `centre_port` of this machine, for the block."""
     line = FaultyLine(centre_port, plan, framing or Framing(), held_seconds)
-    line.receive_buffer_bytes = receive_buffer_bytes
+    line.buffer_bytes = buffer_bytes
     listener = socket.create_server(("127.0.0.1", 0))
-    if receive_buffer_bytes is not None:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    if buffer_bytes is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     server = await asyncio.start_server(line.accept, sock=listener)
     line.port = int(server.sockets[0].getsockname()[1])
     try:

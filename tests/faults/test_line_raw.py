@@ -21,10 +21,10 @@ from tests.plugins.live_centre import LiveCentre, Port, assert_until
 from tests.plugins.town import SHOPS, Shop, citizen
 
 SALES: Final = 24
-ECHOES: Final = 60_000
-"""These take more than five megabytes."""
+ECHOES: Final = 20_000
+"""These take one and a half megabytes."""
 
-BUFFERED_MAX_BYTES: Final = 4_000_000
+BUFFERED_MAX_BYTES: Final = 1_000_000
 """What kernel, relay and centre may hold for one connection together, generously."""
 
 
@@ -85,9 +85,9 @@ async def test_a_reader_that_never_reads_makes_nobody_grow_and_holds_up_nobody(
     )
     async with (
         serve_town(Port(limits=limits)) as live,
-        faulty_line(live.number, Script(Way.TO_TERMINAL), receive_buffer_bytes=8_192) as faulty,
+        faulty_line(live.number, Script(Way.TO_TERMINAL), buffer_bytes=8_192) as faulty,
     ):
-        _shrink_send_buffers(live)
+        _shrink_buffers(live)
         deaf = await _line(live, faulty)
         honest = await live.line(SHOPS[1])
         faulty.reading[Way.TO_TERMINAL].clear()
@@ -103,11 +103,12 @@ async def test_a_reader_that_never_reads_makes_nobody_grow_and_holds_up_nobody(
         await assert_until(lambda: live.gateway.under_way == 0, "nothing is left under way")
 
 
-def _shrink_send_buffers(live: LiveCentre) -> None:
+def _shrink_buffers(live: LiveCentre) -> None:
     """Have the kernel keep little for each connection accepted from now on."""
     server = live.gateway._server
     assert server is not None
-    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
+    for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        server.sockets[0].setsockopt(socket.SOL_SOCKET, buffer, 8_192)
 
 
 async def _flood(line: Line) -> int:

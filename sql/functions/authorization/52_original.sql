@@ -28,7 +28,7 @@ $$;
 
 -- The transaction that a completion, return or reversal names; none if the journal has none under
 -- that key. Of several (an advice's key was taken) the holder's, the card's own, given rather than
--- declined, one that was not taken back, the latest.
+-- declined, one that still stands (a reservation: that is still open), the latest.
 CREATE OR REPLACE FUNCTION engine.original_of(p_request engine.request)
 RETURNS SETOF journal.event
 LANGUAGE sql STABLE ROWS 1 AS $$
@@ -39,6 +39,7 @@ LANGUAGE sql STABLE ROWS 1 AS $$
         AND e.message_class = p_request.parent_message_class
     ORDER BY
         e.holder_id = p_request.holder_id DESC, e.card_id = p_request.card_id DESC,
-        e.covered_kopecks IS NOT NULL DESC, engine.taken_back(e), e.assigned DESC
+        e.covered_kopecks IS NOT NULL DESC,
+        engine.taken_back(e) OR (e.kind = 2 AND engine.next_child(e) > 1), e.assigned DESC
     LIMIT 1
 $$;
