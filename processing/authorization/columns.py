@@ -7,7 +7,10 @@ single call, where a driver encodes each value by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from asyncpg.pgproto import pgproto
 
 from processing.authorization.model import Case
 from processing.wire.transaction import TransactionKey
@@ -44,20 +47,26 @@ COLUMNS: Final = {
 }
 """The columns of `engine.batch` and their types, in order."""
 
-_BINARY: Final = "paper"
+_BINARY: Final = {"paper", "card_id", "holder_id"}
+"""What the server would read from a text more slowly than the driver writes it."""
+
 _LINE_COLUMNS: Final = 7
+
+
+Column: TypeAlias = str | Sequence[bytes] | Sequence[UUID] | None
+"""An array as a text, or one that the driver encodes; None: NULL."""
 
 
 def batch_parameters(first: int) -> str:
     """Return the SQL of one `engine.batch` whose columns are the parameters from `first` on."""
     values = (
-        f"${number}" if name == _BINARY else f"${number}::text::{of_type}"
+        f"${number}" if name in _BINARY else f"${number}::text::{of_type}"
         for number, (name, of_type) in enumerate(COLUMNS.items(), first)
     )
     return f"ROW({', '.join(values)})::engine.batch"
 
 
-def batch_columns(cases: Sequence[Case]) -> tuple[str | list[bytes] | None, ...]:
+def batch_columns(cases: Sequence[Case]) -> tuple[Column, ...]:
     """Return the columns of a batch in the order of `batch_parameters`."""
     requests = [case.request for case in cases]
     keys = [request.key for request in requests]
@@ -77,8 +86,8 @@ def batch_columns(cases: Sequence[Case]) -> tuple[str | list[bytes] | None, ...]
         _numbers([request.advice for request in requests]),
         _numbers([int(request.evidence) for request in requests]),
         _numbers([int(case.proof) for case in cases]),
-        _plain([request.card_id.hex() for request in requests]),
-        _plain([case.holder_id.hex for case in cases]),
+        [pgproto.UUID(request.card_id) for request in requests],
+        [case.holder_id for case in cases],
         _texts([request.service for request in requests]),
         _numbers([request.service_version for request in requests]),
         *_parents([request.parent for request in requests]),

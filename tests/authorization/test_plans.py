@@ -122,6 +122,26 @@ async def test_a_batch_reads_through_indexes(built: Database) -> None:
     assert set(touched) == {f"{DAY:%Y_%m}"}
 
 
+async def test_usual_sales_are_decided_and_written_by_one_statement(built: Database) -> None:
+    async with built.connect() as world:
+        transaction = world.transaction()
+        await transaction.start()
+        await world.execute(_FILL.format(rows=ROWS))
+        await grant(world, "PILL", 50)
+        centre = Centre(world)
+        await centre.decide(sale(1, pills(1, 100)))
+        plans = await plans_of(world, centre, *(sale(stan, pills(1, 100)) for stan in range(2, 9)))
+        await transaction.rollback()
+
+    assert "Insert on event" in plans
+    # What is not usual goes through engine.claims, by joins of the batch's arrays.
+    assert "Hash" not in plans
+    assert re.findall(r"Seq Scan on [^\n]*", plans) == []
+    # Seven draw on one allowance; its counter is raised once.
+    assert re.search(r"Update on counter [^\n]*\n *-> +Nested Loop [^\n]*rows=1(\.00)? ", plans)
+    assert re.search(r"Index Scan using counter_pkey on counter\b", plans)
+
+
 async def test_what_changes_another_is_found_through_indexes(built: Database) -> None:
     async with built.connect() as world:
         transaction = world.transaction()

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from processing.authorization.columns import COLUMNS, batch_columns
+from processing.authorization.columns import COLUMNS, Column, batch_columns
 from processing.authorization.model import Case
 from processing.authorization.store import _AUTHORIZE
 from processing.kernel.roles import Role
@@ -44,8 +44,8 @@ async def call(
     return answers
 
 
-def last_changed(column: str | list[bytes] | None, value: Any) -> Any:
-    if isinstance(column, list):
+def last_changed(column: Column, value: Any) -> Any:
+    if column is not None and not isinstance(column, str):
         return [*column[:-1], value]
     assert column is not None
     written = "NULL" if value is None else f'"{value}"'
