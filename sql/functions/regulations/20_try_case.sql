@@ -10,8 +10,17 @@ CREATE OR REPLACE FUNCTION regulations.try_case(
 LANGUAGE plpgsql AS $$
 DECLARE
     trial_terminal CONSTANT text := '0TRIAL00';
-    trial_lane CONSTANT smallint := 32767;
-    citizen CONSTANT uuid := gen_random_uuid();
+    -- a place of this database that no worker comes to
+    trial_lane CONSTANT smallint := (SELECT t.target * 1024 FROM rights.target AS t);
+    trial_block CONSTANT bigint := 1099511627776;
+    -- somebody whose rights belong into this database
+    citizen CONSTANT uuid := (
+        SELECT one.id
+        FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 65536)) AS one
+        INNER JOIN rights.target AS t
+            ON rights.bucket_of(one.id) BETWEEN t.first_bucket AND t.last_bucket
+        LIMIT 1
+    );
     card CONSTANT uuid := gen_random_uuid();
     provider CONSTANT uuid := gen_random_uuid();
     region CONSTANT regulations.region := (
@@ -58,13 +67,21 @@ BEGIN
 
     SELECT a.outcome, a.covered_kopecks INTO outcome, covered_kopecks
     FROM engine.authorize(
-        trial_lane, 1, noon, p_day,
-        ARRAY[ROW(
-            1, rights.bucket_of(citizen), p_day, trial_terminal, 1, 2, 0, FALSE, 3, FALSE,
-            p_evidence, 1, card, citizen, p_service, p_version, NULL, NULL, NULL, NULL, noon,
-            sha256(citizen::text::bytea), '\x', '\x'
-        )::engine.request],
-        p_lines
+        trial_lane, trial_block, noon, p_day,
+        ROW(
+            ARRAY[rights.bucket_of(citizen)], ARRAY[p_day], ARRAY[trial_terminal], ARRAY[1],
+            ARRAY[2], ARRAY[3], ARRAY[FALSE], ARRAY[p_evidence], ARRAY[1], ARRAY[card],
+            ARRAY[citizen], ARRAY[p_service], ARRAY[p_version], NULL, NULL, NULL, NULL,
+            ARRAY[1000 * extract(epoch FROM noon)], ARRAY[sha256(citizen::text::bytea)],
+            ARRAY[0], ARRAY[cardinality(p_lines)],
+            array(SELECT l.ordinal FROM unnest(p_lines) AS l),
+            array(SELECT l.line_no FROM unnest(p_lines) AS l),
+            array(SELECT l.item FROM unnest(p_lines) AS l),
+            array(SELECT l.quantity FROM unnest(p_lines) AS l),
+            array(SELECT l.unit_okei FROM unnest(p_lines) AS l),
+            array(SELECT l.scale FROM unnest(p_lines) AS l),
+            array(SELECT l.gross_kopecks FROM unnest(p_lines) AS l)
+        )::engine.batch
     ) AS a;
     remaining := array(
         SELECT w.granted - n.used
