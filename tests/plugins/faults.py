@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fault-minutes", type=float, default=0.0, help="how long faults go on at least"
     )
     group.addoption(
-        "--protocol-examples", type=int, default=40, help="how many histories the protocol lives"
+        "--protocol-examples", type=int, default=60, help="how many histories the protocol lives"
     )
     group.addoption("--fault-seed", type=int, default=None, help="the seed of an earlier run")
 
