@@ -124,6 +124,7 @@ def small_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batcher, "WAITING_MAX", 8)
 
 
+@pytest.mark.one_database
 @pytest.mark.usefixtures("small_queue")
 async def test_past_the_queues_bound_the_answer_is_try_later_at_once(live: LiveCentre) -> None:
     shop, line = Shop(), await live.line()
@@ -148,6 +149,7 @@ async def test_past_the_queues_bound_the_answer_is_try_later_at_once(live: LiveC
     assert await live.events() == 61
 
 
+@pytest.mark.one_database
 async def test_one_poisonous_case_is_no_plague(
     live: LiveCentre, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from processing.wire.iso8583.codec import decode
 from processing.wire.outcome import TEXTS, Outcome
@@ -293,6 +294,7 @@ async def test_a_reversal_that_comes_first_closes_the_key(live: LiveCentre) -> N
     assert (late.outcome, await live.used()) == (Outcome.REVERSED_BEFORE, 0)
 
 
+@pytest.mark.one_database
 async def test_another_card_cannot_take_a_sale_back(live: LiveCentre) -> None:
     shop, line = Shop(), await live.line()
     sale = shop.sale(MARIA)

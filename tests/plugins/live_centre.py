@@ -8,6 +8,7 @@ import io
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ class LiveCentre:
         """Look one value up as superuser; of several databases' numbers the sum."""
         found = await self.databases.everywhere(lambda one: one.fetchval(query, *values))
         told = [value for value in found if value is not None]
-        if len(told) > 1 and all(isinstance(value, int) for value in told):
+        if len(told) > 1 and all(isinstance(value, int | Decimal) for value in told):
             return sum(told)
         return told[0] if told else None
 

@@ -103,6 +103,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the mark of tests that look inside a centre with one database."""
+    config.addinivalue_line("markers", "one_database: skipped when --targets names several")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is about one database in a run with several."""
+    if config.getoption("--targets") == 1:
+        return
+    for item in items:
+        if item.get_closest_marker("one_database"):
+            item.add_marker(pytest.mark.skip(reason="about one database"))
+
+
 @contextlib.contextmanager
 def several(postgres: Server, template: str, count: int, first: Database | None) -> Iterator[Any]:
     """Make `count` databases, `first` among them if given."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,15 @@ async def test_workers_go_on_without_one_database(
     await line.close()
     await gone.server.execute(f"ALTER DATABASE {gone.name} ALLOW_CONNECTIONS true")
     assert await two_databases.everywhere(audit) == [[], []]
+
+
+async def test_a_regulation_is_tried_in_one_of_two(
+    two_databases: Databases, tmp_path: Path
+) -> None:
+    """Test cases ring up invented citizens, who must be of the database that tries them."""
+    place = two_databases.settings(tmp_path)
+    created = await asyncio.to_thread(spk, "region", "create", "-n", "60", **place)
+    assert created[0] == 0, created[1]
+    document = str(resources.files("processing.regulations") / "catalogue" / "medicine.toml")
+    code, said = await asyncio.to_thread(spk, "regulation", "test", document, **place)
+    assert code == 0, said

@@ -32,6 +32,7 @@ TURNED_AWAY_MS_MAX = 50.0
 """Per message, on a machine that is busy with other tests; a message alone takes about one."""
 
 
+@pytest.mark.one_database
 async def test_past_the_bound_the_answer_comes_within_milliseconds(
     serve_town: ServeTown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +106,7 @@ async def test_a_terminal_gone_wild_leaves_room_for_the_others(serve_town: Serve
         assert await live.events() == len(approved) + 1
 
 
+@pytest.mark.one_database
 async def test_a_batch_that_timed_out_is_decided_once_on_another_connection(
     live: LiveCentre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
