@@ -174,7 +174,9 @@ class FaultyLine:
         if self._tasks:
             await asyncio.wait(self._tasks)
         for end in self._ends:
-            end.transport.abort()
+            # One that is closed already must not be aborted; one that still has bytes to send must.
+            if end.transport.get_write_buffer_size() or not end.transport.is_closing():
+                end.transport.abort()
             with contextlib.suppress(OSError):
                 await end.wait_closed()
 
