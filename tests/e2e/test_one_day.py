@@ -28,17 +28,16 @@ from hsm_stub.client.client import HsmClient
 from processing.cards.stations import new_token, token_sha256
 from processing.kernel.clock import SystemClock
 from processing.kernel.config import ListenAddress
-from processing.kernel.database import REPORTING_LIMITS, open_pool
+from processing.kernel.database import REPORTING_LIMITS
 from processing.kernel.roles import Role
-from processing.kernel.target_pools import alone
 from processing.reconciliation.export import FileOrder, export_day
 from processing.reconciliation.model import Amounts, Balance, DayOrder, DayReport
 from processing.reconciliation.whole_file import whole_file
 from processing.region.cast import load_cast
 from processing.region.generate import RegionOrder, generate, load_sources
 from processing.region.store import load_region
+from processing.terminals.copies import terminal_store
 from processing.terminals.enrolment import parameters_of
-from processing.terminals.store import TerminalStore
 from processing.wire.api import OrderRequest
 from processing.wire.iso8583.messages import Settlement
 from processing.wire.parameter_file import FramingName, ParameterFile, ProfileName
@@ -52,7 +51,7 @@ from terminal_sim.till import Result, Sale, Till
 from tests.authorization.audit import audit
 from tests.e2e.day import DAY, NET, SOLD, TAKEN_BACK, TOTALS, Act, Deed
 from tests.plugins.centre import Programs
-from tests.plugins.postgres import Database
+from tests.plugins.targets import Databases
 
 pytestmark = [pytest.mark.pcsc, pytest.mark.timeout(300)]
 
@@ -105,8 +104,8 @@ class Office:
 class Town:
     """The centre's side of the day, and the terminals' parameter files."""
 
-    def __init__(self, database: Database, programs: Programs, folder: Path) -> None:
-        self.database = database
+    def __init__(self, databases: Databases, programs: Programs, folder: Path) -> None:
+        self.databases = databases
         self.programs = programs
         self.folder = folder
         self.token = new_token(STATION)
@@ -115,21 +114,20 @@ class Town:
     async def create(self) -> None:
         """Write the region and register the station."""
         order = RegionOrder(citizens=len(load_cast().members), seed=1, today=self.day)
-        pool = await open_pool(
-            self.database.dsn(Role.OWNER), Role.OWNER, "test region", REPORTING_LIMITS
-        )
-        await load_region(alone(pool), generate(order, load_sources()), lambda _: None)
-        await pool.close()
-        async with self.database.connect(Role.OPERATOR) as connection:
+        async with self.databases.pools(Role.OWNER, REPORTING_LIMITS) as pools:
+            await load_region(pools, generate(order, load_sources()), lambda _: None)
+        async with self.databases.home.connect(Role.OPERATOR) as connection:
             await connection.execute(
                 "SELECT cards.add_station($1, $2, FALSE)", STATION, token_sha256(self.token)
             )
 
     async def enrol(self, port: int) -> None:
         """Write the parameter file of each terminal of the day."""
-        pool = await open_pool(self.database.dsn(Role.OPERATOR), Role.OPERATOR, "test enrolment")
-        store = TerminalStore(pool)
-        async with AsyncHsmClient(self.programs.hsm_address) as hsm:
+        async with (
+            self.databases.pools(Role.OPERATOR) as pools,
+            AsyncHsmClient(self.programs.hsm_address) as hsm,
+        ):
+            store = terminal_store(pools)
             for name in TOTALS:
                 terminal = await store.terminal(name)
                 assert terminal is not None
@@ -143,7 +141,6 @@ class Town:
                     profile=ProfileName.BINARY,
                 )
                 self.file(name).write_bytes(parameters.encode())
-        await pool.close()
 
     def file(self, terminal: str) -> Path:
         """Return where a terminal's parameter file is."""
@@ -151,19 +148,16 @@ class Town:
 
     async def export(self, out: Path) -> DayReport:
         """Write the day's CSV as finance does."""
-        pool = await open_pool(
-            self.database.dsn(Role.FINANCE), Role.FINANCE, "test export", REPORTING_LIMITS
-        )
-        with whole_file(out) as place:
-            report, _ = await export_day(alone(pool), DayOrder(self.day), FileOrder(out), place)
-            place.keep()
-        await pool.close()
+        async with self.databases.pools(Role.FINANCE, REPORTING_LIMITS) as pools:
+            with whole_file(out) as place:
+                report, _ = await export_day(pools, DayOrder(self.day), FileOrder(out), place)
+                place.keep()
         return report
 
     async def audited(self) -> list[str]:
-        """Return what does not hold in the database."""
-        async with self.database.connect() as connection:
-            return await audit(connection)
+        """Return what does not hold in the databases."""
+        found = await self.databases.everywhere(audit)
+        return [finding for one in found for finding in one]
 
 
 def play(deed: Deed, till: Till, office: Office) -> Result:
@@ -246,12 +240,12 @@ def csv_sums(path: Path) -> Amounts:
 
 
 def test_one_day_to_the_kopeck(
-    programs: Programs, database: Database, readers: VirtualReaders, tmp_path: Path
+    programs: Programs, databases: Databases, readers: VirtualReaders, tmp_path: Path
 ) -> None:
-    town = Town(database, programs, tmp_path)
+    town = Town(databases, programs, tmp_path)
     asyncio.run(town.create())
     programs.start_hsm()
-    centre, port = programs.start_centre(SPK_DSN=database.superuser_dsn, SPK_TIME_ZONE=ZONE)
+    centre, port = programs.start_centre(**databases.settings(tmp_path), SPK_TIME_ZONE=ZONE)
     address = f"http://127.0.0.1:{centre.wait_for('serving http')['port']}"
     asyncio.run(town.enrol(port))
     with (

@@ -11,12 +11,15 @@ from uuid import UUID
 
 import pytest
 
+from processing.cards.copies import card_store
+from processing.cards.model import CardCode
+from processing.kernel.roles import Role
 from processing.wire.api import ProbeStatus
 from processing.wire.outcome import Outcome
 from tests.authorization.audit import audit
 from tests.plugins.centre import Programs
 from tests.plugins.line import Line
-from tests.plugins.postgres import Database
+from tests.plugins.targets import Databases
 from tests.plugins.town import SHOPS, Shop, build_town, citizen
 from tests.workers.crew import Crew, Load, Till, alive, until
 
@@ -27,15 +30,14 @@ FLOOD_BYTES_MAX = 12 * 1024 * 1024
 
 
 @pytest.fixture
-async def crew(programs: Programs, database: Database) -> Crew:
+async def crew(programs: Programs, databases: Databases) -> Crew:
     """Give a centre of two workers that serves the town."""
-    async with database.connect() as connection:
-        await build_town(connection, granted=1_000_000)
-    return Crew(programs, SPK_DSN=database.superuser_dsn)
+    await databases.everywhere(lambda one: build_town(one, granted=1_000_000))
+    return Crew(programs, workers=2, **databases.settings(programs.folder))
 
 
 @pytest.mark.timeout(300)
-async def test_killed_workers_lose_and_double_nothing(crew: Crew, database: Database) -> None:
+async def test_killed_workers_lose_and_double_nothing(crew: Crew, databases: Databases) -> None:
     load = Load(crew)
     await load.more(SALES_BETWEEN_KILLS)
     await crew.replaced(1, crew.kill(1))
@@ -56,13 +58,18 @@ async def test_killed_workers_lose_and_double_nothing(crew: Crew, database: Data
     assert sum(till.repeats for till in load.tills) > 0
     answers = await crew.measured("spk_iso8583_answers_total")
     assert min(answers["1"], answers["2"]) > 0
-    async with database.connect() as connection:
-        assert await audit(connection) == []
-        assert await connection.fetchval("SELECT count(*) FROM journal.event") == count + 1
-        assert await connection.fetchval("SELECT sum(used) FROM rights.counter") == count + 1
-        # A dead worker's lane goes to the next one: five processes do not need five.
-        assert await connection.fetchval("SELECT count(DISTINCT lane) FROM journal.block") <= 4
+    assert await databases.everywhere(audit) == [[]] * len(databases.map)
+    for counted in ("SELECT count(*) FROM journal.event", "SELECT sum(used) FROM rights.counter"):
+        assert sum(await values(databases, counted)) == count + 1
+    # A dead worker's lane goes to the next one: five processes do not need five.
+    lanes = "SELECT count(DISTINCT lane) FROM journal.block"
+    assert max(await values(databases, lanes)) <= 4
     await workers_end_with_their_supervisor(crew)
+
+
+async def values(databases: Databases, query: str) -> list[int]:
+    """Return one number of each database."""
+    return [int(value) for value in await databases.everywhere(lambda one: one.fetchval(query))]
 
 
 async def workers_end_with_their_supervisor(crew: Crew) -> None:
@@ -78,7 +85,7 @@ async def workers_end_with_their_supervisor(crew: Crew) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_connections_blocks_and_the_end(crew: Crew, database: Database) -> None:
+async def test_connections_blocks_and_the_end(crew: Crew, databases: Databases) -> None:
     lines = [await crew.line(shop) for shop in SHOPS[:6]]
     shops = [Shop(shop) for shop in SHOPS[:6]]
     for line, shop in zip(lines, shops, strict=True):
@@ -87,13 +94,14 @@ async def test_connections_blocks_and_the_end(crew: Crew, database: Database) ->
     assert await crew.measured("spk_iso8583_connections") == {"1": 3, "2": 3}
     parts = (await crew.health()).parts
     assert {part.status for part in parts.values()} == {ProbeStatus.OK}
-    assert set(parts) == {"database", "hsm", "worker-1", "worker-2"}
+    assert {name.partition("-")[0] for name in parts} == {"database", "hsm", "worker"}
+    assert len(parts) == 3 + len(databases.map)
     assert set(await crew.measured("process_resident_memory_bytes")) == {"1", "2", "supervisor"}
 
     await flood(crew, lines[:2])
 
-    async with database.connect() as connection:
-        await connection.execute("SELECT cards.set_state($1, 2::smallint)", _card(1))
+    async with databases.pools(Role.OPERATOR) as pools:
+        await card_store(pools).set_card_state(_card(1), CardCode.BLOCKED)
     began = time.monotonic()
     outcomes = [
         (await line.decide(shop.sale(citizen(1)))).outcome
