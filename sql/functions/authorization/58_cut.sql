@@ -17,12 +17,15 @@ LANGUAGE sql STABLE AS $$
             WHEN 1 THEN least(c.debited, c.to_quantity)
             WHEN 2 THEN least(c.debited, c.to_covered)
             WHEN 3 THEN CASE WHEN c.line_quantity > 0 THEN c.debited ELSE 0 END
+            -- a version that nobody published, of what was recorded in conflict: nothing is debited
+            ELSE 0
         END,
         CASE c.consumes
             WHEN 1 THEN least(c.excess, c.to_quantity)
             WHEN 2 THEN CASE WHEN c.gross_kopecks > 0
                 THEN engine.share(c.excess, c.to_gross, c.gross_kopecks) ELSE 0 END
             WHEN 3 THEN CASE WHEN c.line_quantity > 0 THEN c.excess ELSE 0 END
+            ELSE least(c.excess, c.to_quantity)
         END,
         c.entitlement_id, c.measure, c.category, c.funding, c.tariff
     FROM (
