@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import asyncpg
+import pytest
 
 from processing.authorization.model import Case
 from tests.authorization.world import (
@@ -140,6 +141,32 @@ async def test_usual_sales_are_decided_and_written_by_one_statement(built: Datab
     # Seven draw on one allowance; its counter is raised once.
     assert re.search(r"Update on counter [^\n]*\n *-> +Nested Loop [^\n]*rows=1(\.00)? ", plans)
     assert re.search(r"Index Scan using counter_pkey on counter\b", plans)
+
+
+@pytest.mark.parametrize(("pages", "rows"), [(0, 0), (1, 0), (1, 1), (1, 60), (1000, 60_000)])
+async def test_counters_are_locked_in_the_batch_s_order_whatever_the_statistics(
+    built: Database, pages: int, rows: float
+) -> None:
+    # A scan of all counters looks cheap where next to nothing was counted. They would then be
+    # locked in the order in which they lie there, and two batches block each other in a circle.
+    async with built.connect() as world:
+        transaction = world.transaction()
+        await transaction.start()
+        await grant(world, "PILL", 50)
+        centre = Centre(world)
+        await centre.decide(sale(1, pills(1, 100)))
+        await world.execute(
+            "SELECT pg_restore_relation_stats('schemaname', 'rights', 'relname', 'counter',"
+            " 'relpages', $1::integer, 'reltuples', $2::real)",
+            pages,
+            rows,
+        )
+        plans = await plans_of(world, centre, *(sale(stan, pills(1, 100)) for stan in range(2, 9)))
+        await transaction.rollback()
+
+    _, update, below = plans.partition("Update on counter")
+    assert update
+    assert below.index("Sort") < below.index("Index Scan using counter_pkey on counter")
 
 
 async def test_what_changes_another_is_found_through_indexes(built: Database) -> None:

@@ -76,8 +76,10 @@ BEGIN
             WHERE s.used IS NOT NULL AND s.drawn = s.draws
             ORDER BY s.allowance_id, s.period_start
         ) AS s
-        WHERE k.bucket = s.bucket AND k.allowance_id = s.allowance_id
-            AND k.period_start = s.period_start AND k.used + s.draws <= s.granted
+        -- Not plain equality: statistics of a table with little in it would have the planner read
+        -- all counters and look for each in the batch, out of order and in quadratic time.
+        WHERE k.bucket = ANY (ARRAY[s.bucket]) AND k.allowance_id = ANY (ARRAY[s.allowance_id])
+            AND k.period_start = ANY (ARRAY[s.period_start]) AND k.used + s.draws <= s.granted
         RETURNING 1
     ), begun AS (
         INSERT INTO rights.counter (bucket, allowance_id, period_start, used, granted)
