@@ -179,7 +179,7 @@ async def test_a_month_that_should_stay_is_refused(
         # February's only day has no totals: settle it.
         await admin.execute(
             "INSERT INTO reconciliation.terminal_totals SELECT 'T0000001', '2026-02-27', 900, "
-            "now(), 1, 500, 500, 0, 0, 0, 1, 500, 500, 0, 0, 0"
+            "now(), 1, 500, 500, 0, 0, 0, 0, 0, 1, 500, 500, 0, 0, 0, 0, 0"
         )
         overviews = await store.overview()
         assert [seen.settled for seen in overviews] == [True, False, False, True]
