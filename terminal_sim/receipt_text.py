@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from processing.wire.explanation import Audience
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.transaction import (
@@ -27,11 +28,10 @@ from terminal_sim.texts import (
     Phrase,
     amount_of,
     class_name,
-    fact_lines,
+    explained,
     item_name,
     item_named,
     masked,
-    outcome_text,
     service_named,
     unit_name,
 )
@@ -46,11 +46,16 @@ _DOUBLE_RULE: Final = "=" * COLUMNS
 
 
 def receipt_text(
-    result: Result, parameters: ParameterFile, language: Language, card_number: str = ""
+    result: Result,
+    parameters: ParameterFile,
+    language: Language,
+    card_number: str = "",
+    audience: Audience = Audience.CITIZEN,
 ) -> str:
     """Return the receipt of one request, whatever became of it, ending with a line feed.
 
-    `card_number` is masked; without one (a reversal) the line is left out.
+    `card_number` is masked; without one (a reversal) the line is left out. `audience` is who
+    reads why it was decided so.
     """
     zone = zone_of(parameters.time_zone)
     rows = [*_head(result, parameters, language, zone, card_number), _RULE]
@@ -62,19 +67,19 @@ def receipt_text(
         kept = Phrase.KEPT_COMPLETION if completed else Phrase.KEPT_OFFLINE
         rows += _wrapped(kept.say(language))
     elif not result.decided or answer is None:
-        rows += _undecided(result, parameters, language)
+        rows += _undecided(result, parameters, audience, language)
     elif answer.outcome.approved and answer.decision is not None:
         if result.request.kind is Kind.REVERSAL:
             rows += _taken_back(result.request, answer, language)
         else:
             rows += [*_sold(result.request, answer, parameters, language), _RULE]
-        rows += _outcome(answer, result.request, parameters, language)
+        rows += _outcome(answer, result.request, parameters, audience, language)
         rows += _remaining(result.request, answer.rights, parameters, language)
     else:
         if answer.outcome is Outcome.RECORDED_IN_CONFLICT and _has_amounts(answer):
             # What was given is paid for, by whom it then may be.
             rows += [*_sold(result.request, answer, parameters, language), _RULE]
-        rows += _outcome(answer, result.request, parameters, language)
+        rows += _outcome(answer, result.request, parameters, audience, language)
     rows += _not_taken(result, parameters, language)
     if result.decided and answer is not None:
         rows += _proof(result, answer, language)
@@ -201,16 +206,22 @@ def _line_shares(decided: DecidedLine, language: Language) -> list[str]:
 
 
 def _outcome(
-    answer: Answer, request: Request, parameters: ParameterFile, language: Language
+    answer: Answer,
+    request: Request,
+    parameters: ParameterFile,
+    audience: Audience,
+    language: Language,
 ) -> list[str]:
-    happened, remedy = outcome_text(answer.outcome, language)
-    service = service_named(request.service, parameters)
+    why = explained(
+        answer, request.service, request.service_version, parameters, audience, language
+    )
     rows = [Phrase.DECLINED.say(language).center(COLUMNS).rstrip()] if is_decline(answer) else []
-    rows += _wrapped(happened.upper() if answer.outcome.approved else happened)
-    for fact in fact_lines(answer.facts, parameters, service, language):
-        rows += _wrapped(fact)
+    rows += _wrapped(why.happened.upper() if answer.outcome.approved else why.happened)
+    if why.fact:
+        rows += _wrapped(why.fact)
     if answer.outcome is not Outcome.APPROVED:
-        rows += _wrapped(remedy)
+        rows += _wrapped(why.remedy)
+        rows += _wrapped(why.rule)
     return rows
 
 
@@ -221,10 +232,12 @@ def is_decline(answer: Answer) -> bool:
     return outcome.decided and not outcome.approved and not recorded
 
 
-def _undecided(result: Result, parameters: ParameterFile, language: Language) -> list[str]:
+def _undecided(
+    result: Result, parameters: ParameterFile, audience: Audience, language: Language
+) -> list[str]:
     rows = [Phrase.NOT_DECIDED.say(language).center(COLUMNS).rstrip()]
     if result.answer is not None:
-        return rows + _outcome(result.answer, result.request, parameters, language)
+        return rows + _outcome(result.answer, result.request, parameters, audience, language)
     if result.judgement is not None and result.judgement.doubt is not None:
         reason = result.judgement.doubt.text(language)
         return rows + _wrapped(Phrase.NOT_BELIEVED.say(language, reason=reason))

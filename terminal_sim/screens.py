@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from processing.wire.explanation import Audience
 from processing.wire.iso8583.messages import Settlement, TerminalTotals
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.receipt_file import ReceiptFile
@@ -24,7 +25,7 @@ from terminal_sim.texts import (
     Phrase,
     amount_of,
     class_name,
-    fact_lines,
+    explained,
     is_over,
     item_name,
     item_named,
@@ -90,22 +91,29 @@ def show_not_sent(
     console: Console, refused: NotSent, parameters: ParameterFile, language: Language
 ) -> None:
     """Show a refusal that came before anything was sold."""
-    happened, remedy = outcome_text(refused.outcome, language)
+    if refused.answer is None:
+        happened, remedy = outcome_text(refused.outcome, language)
+        lines = [remedy]
+    else:
+        why = explained(refused.answer, "", 0, parameters, Audience.CASHIER, language)
+        happened, lines = why.happened, [line for line in (why.fact, why.remedy) if line]
     console.print(happened, style="bold red", markup=False)
-    facts = refused.answer.facts if refused.answer is not None else {}
-    for line in fact_lines(facts, parameters, None, language):
+    for line in lines:
         console.print(line, markup=False)
-    console.print(remedy, markup=False)
 
 
 def show_result(
     console: Console, desk: Desk, till: Till, result: Result, card_number: str = ""
 ) -> None:
-    """Print the receipt of a request and keep it: as text, and to be verified as JSON."""
+    """Print the receipt of a request and keep it: as text, and to be verified as JSON.
+
+    What is kept is the citizen's; the screen is the cashier's, who may know less.
+    """
     parameters = till.terminal.parameters
-    text = receipt_text(result, parameters, desk.lang, card_number)
+    text = receipt_text(result, parameters, desk.lang, card_number, Audience.CASHIER)
     # Receipts are ready lines: nothing in them is markup, nothing may be folded again.
     console.print(text, end="", markup=False, highlight=False, soft_wrap=True, emoji=False)
+    text = receipt_text(result, parameters, desk.lang, card_number)
     keep_receipt(desk.receipts_folder, result, text)
 
 

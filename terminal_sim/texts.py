@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from processing.wire.explanation import (
+    Audience,
+    Explanation,
+    ItemName,
+    Names,
+    ServiceName,
+    explain,
+)
 from processing.wire.outcome import TEXTS, Outcome
 from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
+from processing.wire.transaction import Answer
 from terminal_sim.errors import Language
 from terminal_sim.money import format_kopecks, format_quantity
 from terminal_sim.terminal import zone_of
@@ -167,95 +175,40 @@ class Phrase(Enum):
         return text.format_map(facts) if facts else text
 
 
-FACT_NAMES: Final[dict[str, tuple[str, str]]] = {
-    "item": ("Товар", "Item"),
-    "remaining": ("Осталось", "Left"),
-    "until": ("Период до", "Period ends"),
-    "line": ("Строка", "Line"),
-    "unit": ("Единица", "Unit"),
-    "centre": ("Время центра", "Centre's time"),
-    "signed": ("Время терминала", "Terminal's time"),
-    "valid_to": ("Действует до", "Valid until"),
-    "version": ("Действует версия", "Version in force"),
-    "reason": ("Причина", "Reason"),
-    "field": ("Поле", "Field"),
-    "expected": ("Ожидалось", "Expected"),
-    "original": ("Исходная операция", "Original"),
-    "expires": ("Отложено до", "Held until"),
-    "reserve": ("Резерв", "Reservation"),
-}
-"""How a fact of an answer is called; an unknown one keeps its own name."""
-
-DATE_FACTS: Final = frozenset({"until", "valid_to"})
-"""Facts that are dates, yyyy-mm-dd."""
-
-MOMENT_FACTS: Final = frozenset({"expires", "centre", "signed"})
-"""Facts that are moments in UTC, yyyy-mm-ddThh:mm:ssZ."""
-
-_ORIGINAL_STATES: Final[dict[str, tuple[str, str]]] = {
-    "unknown": ("в центр не поступала", "never reached the centre"),
-    "reversed": ("отменена раньше", "reversed before"),
-    "declined": ("была отклонена", "had been declined"),
-    "completed": ("уже выдана", "completed"),
-    "expired": ("срок вышел", "its time was over"),
-    "archived": ("в закрытом месяце", "in a closed month"),
-    "return": ("возврат товара", "a return of goods"),
-}
-
-
 def outcome_text(outcome: Outcome, language: Language) -> tuple[str, str]:
     """Return what happened and what would change it."""
     text = TEXTS[outcome]
     return (text.ru, text.ru_remedy) if language == "ru" else (text.en, text.en_remedy)
 
 
-def fact_lines(
-    facts: Mapping[str, str],
+def explained(
+    answer: Answer,
+    service: str,
+    service_version: int,
     parameters: ParameterFile,
-    service: ServiceParameters | None,
+    audience: Audience,
     language: Language,
-) -> list[str]:
-    """Return the facts of an answer as sentences; numbers in the unit of the item named."""
-    item = item_named(facts.get("item", ""), parameters)
-    lines = []
-    for name, value in facts.items():
-        shown = value
-        if name == "item" and item is not None:
-            shown = item_name(item, language)
-        elif name == "remaining" and value.isdecimal():
-            shown = _remaining(int(value), item, service, language)
-        elif name == "unit" and value.isdecimal():
-            shown = unit_name(int(value), language)
-        elif name in MOMENT_FACTS:
-            shown = moment_text(value, parameters)
-        elif name in DATE_FACTS:
-            shown = _date_of(value)
-        elif name == "reason" and value.isdecimal():
-            shown = _reason(int(value), language)
-        elif name == "reserve" and value == "no":
-            shown = _one_of(("услуга не откладывается", "the service takes none"), language)
-        elif name == "original":
-            shown = _one_of(_ORIGINAL_STATES.get(value, (value, value)), language)
-        lines.append(f"{_one_of(FACT_NAMES.get(name, (name, name)), language)}: {shown}")
-    return lines
-
-
-def _remaining(
-    remaining: int,
-    item: ItemParameters | None,
-    service: ServiceParameters | None,
-    language: Language,
-) -> str:
-    if service is not None and service.consumes == CONSUMES_KOPECKS:
-        return format_kopecks(remaining)
-    if item is None or (service is not None and service.consumes == CONSUMES_ONE):
-        return format_quantity(remaining, 0)
-    return amount_of(remaining, item.unit_okei, item.scale, language)
-
-
-CONSUMES_KOPECKS: Final = 2
-CONSUMES_ONE: Final = 3
-"""What a line takes from an allowance (parameter file): its kopecks, or one."""
+) -> Explanation:
+    """Return why an answer is what it is, in the names of the parameter file."""
+    return explain(
+        answer.outcome,
+        answer.facts,
+        service=service,
+        service_version=service_version,
+        audience=audience,
+        language=language,
+        names=Names(
+            {
+                item.item: ItemName(item.name_ru, item.name_en, item.unit_okei, item.scale)
+                for item in parameters.items
+            },
+            {
+                one.service: ServiceName(one.name_ru, one.name_en, one.consumes)
+                for one in parameters.services
+            },
+            zone_of(parameters.time_zone),
+        ),
+    )
 
 
 def moment_text(value: str, parameters: ParameterFile) -> str:
@@ -273,18 +226,6 @@ def is_over(moment: str, now_ms: int) -> bool:
         return datetime.fromisoformat(moment).timestamp() * 1000 <= now_ms
     except ValueError:
         return False
-
-
-def _date_of(value: str) -> str:
-    try:
-        return f"{date.fromisoformat(value):%d.%m.%Y}"
-    except ValueError:
-        return value
-
-
-def _reason(code: int, language: Language) -> str:
-    known = {int(outcome): outcome for outcome in Outcome}
-    return outcome_text(known[code], language)[0] if code in known else str(code)
 
 
 def _one_of(pair: tuple[str, str], language: Language) -> str:

@@ -38,6 +38,7 @@ from processing.kernel.database import LOST
 from processing.kernel.errands import Errands
 from processing.kernel.errors import DatabaseBusyError, DatabaseError
 from processing.wire.digest import canonical_bytes
+from processing.wire.explanation import sent_facts
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import NO_HOLDER, Answer, Decision, Kind, Request
 
@@ -226,7 +227,7 @@ class Engine:
                 outcome=ruling.outcome,
                 key=request.key,
                 decision=ruling.decision,
-                facts=ruling.facts,
+                facts=sent_facts(ruling.facts),
                 rights=ruling.balances,
                 receipt=_receipt_of(ruling.decision, receipts),
             )

@@ -2,8 +2,8 @@
 
 A decline is a value, a fault is an exception. Members stand in the order in which they are
 tested: when several apply, the first one wins. Inside the centre only `Outcome` travels; DE39,
-HTTP status and sentences are looked up here, at the edge. `docs/outcomes.md` is generated from
-this module (`python -m processing.wire.outcome`).
+HTTP status and sentences are looked up here, at the edge; `explanation.py` adds those over facts.
+`docs/outcomes.md` is generated (`python -m processing.wire.outcomes_page`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from enum import IntEnum
 from typing import Final
 
 import msgspec
+
+CENTRE_RULES_VERSION: Final = 1
+"""Version of the centre's own rules: who may ask, with which card, and what may follow what. Named
+where no regulation decides; raised whenever one of these rules changes."""
 
 
 class Outcome(IntEnum):
@@ -291,32 +295,3 @@ TEXTS: Final[dict[Outcome, OutcomeText]] = {
         "Nothing needs to be done",
     ),
 }
-
-
-def outcomes_page() -> str:
-    """Return docs/outcomes.md: one row per outcome in precedence order (Markdown)."""
-    rows = [
-        f"| {o.value} | `{o.name}` | {t.de39} | {t.http_status} | {'yes' if o.decided else 'no'} "
-        f"| {t.ru}. {t.ru_remedy}. | {t.en}. {t.en_remedy}. |"
-        for o, t in ((o, TEXTS[o]) for o in Outcome)
-    ]
-    return "\n".join([*_PAGE_HEAD, *rows, ""])
-
-
-_PAGE_HEAD: Final = (
-    "# Outcomes",
-    "",
-    "Why was I refused? Every answer of the centre carries one of these codes. They are tested in",
-    "this order, and the first that applies is the answer. *Decided: no* means that nothing was",
-    "stored and the same request may be sent again under the same number; every other outcome is",
-    "final for its number, and asking again gives the same answer.",
-    "",
-    "Generated from `processing/wire/outcome.py` by `python -m processing.wire.outcome`; a test",
-    "keeps the two equal.",
-    "",
-    "| code | name | DE39 | HTTP | decided | по-русски | in English |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
-)
-
-if __name__ == "__main__":
-    print(outcomes_page(), end="")

@@ -45,7 +45,7 @@ async def excesses(world: asyncpg.Connection) -> list[tuple[int, int]]:
 
 # The holder has 5 PILL in full.
 CONFLICTS = [
-    ("terminal blocked", {"terminal": BLOCKED_TERMINAL}, {"reason": "202"}),
+    ("terminal blocked", {"terminal": BLOCKED_TERMINAL}, {"reason": "202", "state": "2"}),
     (
         "signed in the future",
         {"signed_at": NOW + timedelta(minutes=16)},
@@ -54,25 +54,34 @@ CONFLICTS = [
     (
         "day of another century",
         {"business_date": date(1999, 1, 1)},
-        {"reason": "203", "centre": "2026-03-02T09:00:00Z", "signed": "2026-03-01T09:00:00Z"},
+        {
+            "reason": "203",
+            "centre": "2026-03-02T09:00:00Z",
+            "signed": "2026-03-01T09:00:00Z",
+            "day": "1999-01-01",
+        },
     ),
-    ("card blocked since", {"card": BLOCKED_CARD}, {"reason": "303"}),
+    ("card blocked since", {"card": BLOCKED_CARD}, {"reason": "303", "card_state": "2"}),
     (
         "card expired then",
         {"card": EXPIRED_CARD, "signed_at": NOW},
         {"reason": "304", "valid_to": "2026-03-01"},
     ),
-    ("no authority", {"holder": STRANGER}, {"reason": "305"}),
+    ("no authority", {"holder": STRANGER}, {"reason": "305", "authority": "none"}),
     ("service unknown", {"service": "NONE"}, {"reason": "401"}),
     ("service not here", {"service": "AWAY"}, {"reason": "402"}),
-    ("version outdated", {"version": 1}, {"reason": "403", "version": "2"}),
-    ("PIN needed", {"service": "STRICT"}, {"reason": "404"}),
+    ("version outdated", {"version": 1}, {"reason": "403", "version": "2", "since": "2026-02-16"}),
+    ("PIN needed", {"service": "STRICT"}, {"reason": "404", "needed": "2", "given": "1"}),
     (
         "wrong unit",
         {"lines": [Line("PILL", 2, 778, 0, 10_000)]},
         {"reason": "405", "line": "1", "item": "PILL", "unit": "796"},
     ),
-    ("no right", {"lines": [visit(10_000)]}, {"reason": "601", "item": "VISIT"}),
+    (
+        "no right",
+        {"lines": [visit(10_000)]},
+        {"reason": "601", "item": "VISIT", "missing": "right"},
+    ),
 ]
 
 
@@ -150,7 +159,7 @@ async def test_what_is_left_is_taken_and_the_rest_is_excess(
     # 5 of 8 at 10.00 each are covered; then nothing is left for the next.
     first = await centre.decide_one(advice(1, pills(8, 8_000)))
     assert first.outcome == Outcome.RECORDED_IN_CONFLICT
-    assert first.facts == {"reason": "602", "item": "PILL", "remaining": "5", "until": "2026-12-31"}
+    assert first.facts == {"reason": "602", "item": "PILL", "remaining": "5", "ends": "2026-12-31"}
     assert amounts(first) == [(5_000, 3_000)]
     second = await centre.decide_one(advice(2, pills(3, 900)))
     assert (second.outcome, amounts(second)) == (Outcome.RECORDED_IN_CONFLICT, [(0, 900)])

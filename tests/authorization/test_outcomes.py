@@ -38,6 +38,8 @@ from tests.authorization.world import (
 )
 
 CLOCKS = {"centre": "2026-03-02T09:00:00Z", "signed": "2026-03-02T09:00:00Z"}
+LAPSED = {"authority": "dates", "authority_from": "2026-01-01", "authority_to": "2026-03-01"}
+VERSION_2 = {"version": "2", "since": "2026-02-16"}
 QUARTER = timedelta(minutes=15)
 MS = timedelta(milliseconds=1)
 
@@ -50,11 +52,11 @@ def told(**changes: Any) -> Case:
 # The world's holder has 5 PILL in full, 2 SYRUP at half price.
 DECIDED = [
     # terminal and clock
-    ("terminal blocked", told(terminal=BLOCKED_TERMINAL), 202, {}, []),
-    ("day -4", told(business_date=date(2026, 2, 26)), 203, CLOCKS, []),
+    ("terminal blocked", told(terminal=BLOCKED_TERMINAL), 202, {"state": "2"}, []),
+    ("day -4", told(business_date=date(2026, 2, 26)), 203, CLOCKS | {"day": "2026-02-26"}, []),
     ("day -3", told(business_date=date(2026, 2, 27)), 703, {}, [(10_000, 0)]),
     ("day +1", told(business_date=date(2026, 3, 3)), 703, {}, [(10_000, 0)]),
-    ("day +2", told(business_date=date(2026, 3, 4)), 203, CLOCKS, []),
+    ("day +2", told(business_date=date(2026, 3, 4)), 203, CLOCKS | {"day": "2026-03-04"}, []),
     ("early", told(signed_at=NOW - QUARTER), 703, {}, [(10_000, 0)]),
     (
         "too early",
@@ -75,19 +77,19 @@ DECIDED = [
     ("card unknown", told(proof=Proof.CARD_UNKNOWN), 301, {}, []),
     ("signature wrong", told(proof=Proof.WRONG), 302, {}, []),
     ("unsigned sale", told(evidence=Evidence.NONE, proof=Proof.NOT_NEEDED), 302, {}, []),
-    ("card blocked", told(card=BLOCKED_CARD), 303, {}, []),
+    ("card blocked", told(card=BLOCKED_CARD), 303, {"card_state": "2"}, []),
     ("card expired", told(card=EXPIRED_CARD), 304, {"valid_to": "2026-03-01"}, []),
-    ("no authority", told(holder=STRANGER), 305, {}, []),
-    ("authority lapsed", told(card=LAPSED_CARD), 305, {}, []),
-    ("service out of scope", told(card=SCOPED_CARD), 305, {}, []),
+    ("no authority", told(holder=STRANGER), 305, {"authority": "none"}, []),
+    ("authority lapsed", told(card=LAPSED_CARD), 305, LAPSED, []),
+    ("service out of scope", told(card=SCOPED_CARD), 305, {"authority": "scope"}, []),
     # service
     ("service unknown", told(service="NONE"), 401, {}, []),
     ("service not here", told(service="AWAY"), 402, {}, []),
-    ("version outdated", told(version=1), 403, {"version": "2"}, []),
-    ("version to come", told(version=3), 403, {"version": "2"}, []),
-    ("version unheard of", told(version=9), 403, {"version": "2"}, []),
+    ("version outdated", told(version=1), 403, VERSION_2, []),
+    ("version to come", told(version=3), 403, VERSION_2, []),
+    ("version unheard of", told(version=9), 403, VERSION_2, []),
     ("version in grace", told(service="GRACE"), 703, {}, [(10_000, 0)]),
-    ("PIN needed", told(service="STRICT"), 404, {}, []),
+    ("PIN needed", told(service="STRICT"), 404, {"needed": "2", "given": "1"}, []),
     ("PIN given", told(service="STRICT", evidence=Evidence.PIN), 703, {}, [(10_000, 0)]),
     # lines
     (
@@ -112,41 +114,47 @@ DECIDED = [
         [],
     ),
     # allowances
-    ("no such right", told(lines=[visit(100)]), 601, {"item": "VISIT"}, []),
-    ("item unknown", told(lines=[pills(1, 1, "NOTHING")]), 601, {"item": "NOTHING"}, []),
+    ("no such right", told(lines=[visit(100)]), 601, {"item": "VISIT", "missing": "right"}, []),
+    (
+        "item unknown",
+        told(lines=[pills(1, 1, "NOTHING")]),
+        601,
+        {"item": "NOTHING", "missing": "item"},
+        [],
+    ),
     (
         "one line of two without right",
         told(lines=[pills(1, 100), visit(100)]),
         601,
-        {"item": "VISIT"},
+        {"item": "VISIT", "missing": "right"},
         [],
     ),
     (
         "exhausted",
         told(lines=[pills(6, 100)]),
         602,
-        {"item": "PILL", "remaining": "5", "until": "2026-12-31"},
+        {"item": "PILL", "remaining": "5", "asked": "6", "ends": "2026-12-31"},
         [],
     ),
     (
         "exhausted by its own first line",
         told(lines=[pills(4, 100), pills(2, 100)]),
         602,
-        {"item": "PILL", "remaining": "1", "until": "2026-12-31"},
+        {"item": "PILL", "remaining": "1", "asked": "2", "ends": "2026-12-31"},
         [],
     ),
     (
         "partly: 5 of 8 at 10.00",
         told(service="PART", lines=[pills(8, 8_000)]),
         702,
-        {"item": "PILL", "remaining": "5"},
+        {"item": "PILL", "remaining": "5", "asked": "8"},
         [(5_000, 3_000)],
     ),
     (
         "partly: one line of two",
         told(service="PART", lines=[visit(700), pills(2, 300)]),
         702,
-        {"item": "VISIT", "remaining": "0"},
+        {"item": "VISIT", "remaining": "0", "asked": "1"},
         [(0, 700), (300, 0)],
     ),
     ("in full", told(lines=[pills(5, 12_345)]), 703, {}, [(12_345, 0)]),
@@ -156,7 +164,7 @@ DECIDED = [
     ("inquiry elsewhere", inquiry(1, service="AWAY"), 402, {}, []),
     ("inquiry about nothing", inquiry(1, service="NONE"), 401, {}, []),
     ("inquiry with lines takes nothing", inquiry(1, lines=[pills(1, 1)]), 703, {}, []),
-    ("inquiry with a blocked card", inquiry(1, card=BLOCKED_CARD), 303, {}, []),
+    ("inquiry with a blocked card", inquiry(1, card=BLOCKED_CARD), 303, {"card_state": "2"}, []),
 ]
 
 

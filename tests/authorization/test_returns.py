@@ -155,7 +155,7 @@ REFUSED: list[tuple[str, list[Case], list[Line], dict[str, Any], int, dict[str, 
         502,
         {"field": "parent"},
     ),
-    ("card blocked", [], [pills(1, 100)], {"card": BLOCKED_CARD}, 303, {}),
+    ("card blocked", [], [pills(1, 100)], {"card": BLOCKED_CARD}, 303, {"card_state": "2"}),
 ]
 
 

@@ -21,9 +21,11 @@ from processing.kernel.bucket import bucket_of
 from processing.kernel.database import DatabasePool
 from processing.kernel.roles import Role
 from processing.wire.digest import canonical_bytes
+from processing.wire.explanation_texts import EXAMPLES
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import (
     CLASS_OF_KIND,
+    FACTS_MAX,
     Evidence,
     Kind,
     Line,
@@ -325,6 +327,7 @@ class Centre:
         """Decide a batch."""
         rulings = await self.store.authorize(self.lane, self.block, ms(at), posting, cases)
         self.block += any(one.decision is not None and not one.replayed for one in rulings)
+        assert_facts_are_listed(rulings)
         return rulings
 
     async def decide_one(self, one: Case, at: datetime = NOW, posting: date = DAY) -> Ruling:
@@ -365,6 +368,22 @@ async def undone(world: asyncpg.Connection) -> AsyncIterator[Centre]:
         yield Centre(world, role=Role.PROCESSING)
     finally:
         await transaction.rollback()
+
+
+def assert_facts_are_listed(rulings: Sequence[Ruling]) -> None:
+    """Check that every answer carries one of the sets of facts that can explain it."""
+    for ruling in rulings:
+        told = set(ruling.facts)
+        outcome = ruling.outcome
+        assert len(told) <= FACTS_MAX, (outcome, told)
+        if outcome is Outcome.RECORDED_IN_CONFLICT:
+            outcome = Outcome(int(ruling.facts["reason"]))
+        listed = [set(example) for example in EXAMPLES[outcome]]
+        if ruling.outcome is Outcome.RECORDED_IN_CONFLICT:
+            listed = [(example - {"asked"}) | {"reason"} for example in listed]
+        if "expires" in told:
+            listed = [(example - {"until", "ends", "since"}) | {"expires"} for example in listed]
+        assert told in listed, (ruling.outcome, ruling.facts)
 
 
 def amounts(ruling: Ruling) -> list[tuple[int, int]]:

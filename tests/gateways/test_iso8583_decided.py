@@ -89,12 +89,12 @@ CASES: dict[str, tuple[Build, Outcome, dict[str, str]]] = {
     "business date of last week": (
         lambda s: on(s.sale(MARIA), -7),
         Outcome.CLOCK_WRONG,
-        {"centre": "*", "signed": "*"},
+        {"centre": "*", "signed": "*", "day": "*"},
     ),
     "business date of next week": (
         lambda s: on(s.sale(MARIA), 7),
         Outcome.CLOCK_WRONG,
-        {"centre": "*", "signed": "*"},
+        {"centre": "*", "signed": "*", "day": "*"},
     ),
     "unknown card": (lambda s: s.sale(STRANGER), Outcome.CARD_UNKNOWN, {}),
     "another card's signature": (
@@ -132,33 +132,34 @@ CASES: dict[str, tuple[Build, Outcome, dict[str, str]]] = {
         Outcome.SIGNATURE_WRONG,
         {},
     ),
+    # Why a card is blocked stays in the centre.
     "blocked card": (lambda s: s.sale(BLOCKED), Outcome.CARD_BLOCKED, {}),
     "card of somebody else": (
         lambda s: s.sale(MARIA, holder_id=BORIS.holder_id),
         Outcome.CARD_NOT_FOR_HOLDER,
-        {},
+        {"authority": "none"},
     ),
     "no such service": (lambda s: s.sale(MARIA, service="NONE"), Outcome.SERVICE_UNKNOWN, {}),
     "service not here": (lambda s: s.sale(MARIA, service="AWAY"), Outcome.SERVICE_NOT_HERE, {}),
     "unknown version": (
         lambda s: s.sale(MARIA, service_version=7),
         Outcome.REGULATION_OUTDATED,
-        {"version": "1"},
+        {"version": "1", "since": "*"},
     ),
     "highest version": (
         lambda s: s.sale(MARIA, service_version=2**31 - 1),
         Outcome.REGULATION_OUTDATED,
-        {"version": "1"},
+        {"version": "1", "since": "*"},
     ),
     "service that ended": (
         lambda s: s.sale(MARIA, service="OLD"),
         Outcome.REGULATION_OUTDATED,
-        {"version": "1"},
+        {"version": "1", "until": "*"},
     ),
     "tap where PIN is needed": (
         lambda s: s.sale(MARIA, service="STRICT"),
         Outcome.EVIDENCE_WEAK,
-        {},
+        {"needed": "2", "given": "1"},
     ),
     "wrong unit": (lambda s: s.sale(MARIA, **_line("PILL", 113)), Outcome.AMOUNT_WRONG, {"*": "*"}),
     "no right to it": (

@@ -206,7 +206,7 @@ def test_reserved_listed_given_and_brought_back(
 ) -> None:
     with family() as centre:
         assert run(centre, "reserve", "MEDICINE", "ENALAPRIL-10-20=2@145.50") == 0
-        assert "Отложено до: 08.03.2026 12:30" in capsys.readouterr().out
+        assert "Отложено до 08.03.2026 12:30" in capsys.readouterr().out
         (reserved,) = receipt_names(tmp_path)
         assert run(centre, "reservations") == 0
         shown = capsys.readouterr().out

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from processing.wire.outcome import TEXTS, Outcome, outcomes_page
+from processing.wire.outcome import TEXTS, Outcome
+from processing.wire.outcomes_page import outcomes_page
 
 ROOT = Path(__file__).parents[2]
 

@@ -106,8 +106,10 @@ BEGIN
             CASE WHEN g.outcome > 700
                 THEN engine.approval_code(p_lane, p_block, g.place::integer) ELSE '' END AS approval_code,
             CASE WHEN g.outcome <> 703 OR c.reserve_minutes > 0 THEN engine.facts(
-                g.outcome, g.reason, c.line_no, c.item, c.unit_okei, g.remaining, c.period_end,
-                c.card_valid_to, c.latest_version, p_decided_at, c.signed_at, c.reserve_minutes
+                -- rulings stand in the order of the requests, one for each
+                p_requests[g.n], g.outcome, g.reason, c.line_no, c.item, c.unit_okei, g.remaining,
+                c.need, c.period_end, c.valid_to, c.local_date, c.card_valid_to, c.latest_version,
+                p_decided_at, p_posting_date, c.reserve_minutes
             ) END AS facts
         FROM (
             SELECT g.*, (p_place + g.n - 1)::smallint AS place

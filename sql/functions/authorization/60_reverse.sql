@@ -85,10 +85,9 @@ BEGIN
         IF short.line_no IS NOT NULL THEN
             outcome := CASE WHEN p_request.advice THEN 701 ELSE 602 END;
             facts := engine.facts(
-                outcome, 602::smallint, short.line_no, short.item, NULL, short.debited, NULL,
-                NULL, NULL, p_decided_at, p_request.signed_at, NULL
+                p_request, outcome, 602::smallint, short.line_no, short.item, NULL, short.debited,
+                NULL, NULL, NULL, NULL, NULL, NULL, p_decided_at, p_posting_date, NULL
             );
-            facts := jsonb_strip_nulls(facts);
             parts := NULL;
         END IF;
     END IF;

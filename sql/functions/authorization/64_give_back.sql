@@ -159,8 +159,8 @@ BEGIN
         SELECT f.* INTO reason, facts FROM engine.return_fault(p_request, original) AS f;
     ELSE
         facts := engine.facts(
-            reason, reason, NULL, NULL, NULL, NULL, NULL, judged.card_valid_to,
-            judged.latest_version, p_decided_at, p_request.signed_at, NULL
+            p_request, reason, reason, NULL, NULL, NULL, NULL, NULL, NULL, NULL, judged.local_date,
+            judged.card_valid_to, judged.latest_version, p_decided_at, p_posting_date, NULL
         );
     END IF;
     IF reason IS NULL THEN
