@@ -68,22 +68,3 @@ def line_price(quantity: int, scale: int, price_kopecks: int) -> int:
     """Return the price of a line in kopecks, half-up: `quantity / 10**scale` units at a price."""
     unit = int(10**scale)
     return (quantity * price_kopecks * 2 + unit) // (unit * 2)
-
-
-def format_kopecks(amount_kopecks: int) -> str:
-    """Return an amount as «1 234,56 ₽»; spaces do not break."""
-    roubles, kopecks = divmod(abs(amount_kopecks), 10**KOPECK_SCALE)
-    sign = "−" if amount_kopecks < 0 else ""
-    return f"{sign}{_grouped(roubles)},{kopecks:02}{_NO_BREAK_SPACE}₽"
-
-
-def format_quantity(quantity: int, scale: int) -> str:
-    """Return a quantity in whole units as people write it: 12 500 with scale 3 is «12,5»."""
-    whole, rest = divmod(abs(quantity), 10**scale)
-    sign = "−" if quantity < 0 else ""
-    decimals = f"{rest:0{scale}}".rstrip("0") if rest else ""
-    return f"{sign}{_grouped(whole)}" + (f",{decimals}" if decimals else "")
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", _NO_BREAK_SPACE)

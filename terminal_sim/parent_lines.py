@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from processing.wire.figures import format_kopecks, format_quantity
 from processing.wire.parameter_file import ItemParameters, ParameterFile
 from processing.wire.transaction import Line
 from terminal_sim.money import (
-    format_kopecks,
-    format_quantity,
     line_price,
     parse_kopecks,
     parse_quantity,

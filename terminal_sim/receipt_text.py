@@ -8,6 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from processing.wire.explanation import Audience
+from processing.wire.figures import format_kopecks, format_quantity
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.transaction import (
@@ -20,7 +21,6 @@ from processing.wire.transaction import (
     Right,
 )
 from terminal_sim.errors import Language
-from terminal_sim.money import format_kopecks, format_quantity
 from terminal_sim.parent_lines import less
 from terminal_sim.state import quoted
 from terminal_sim.terminal import zone_of

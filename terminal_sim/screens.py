@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from processing.wire.explanation import Audience
+from processing.wire.figures import format_kopecks
 from processing.wire.iso8583.messages import Settlement, TerminalTotals
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.receipt_file import ReceiptFile
 from processing.wire.transaction import MessageClass, Right, TransactionKey
 from terminal_sim.desk import Desk, NotSent
 from terminal_sim.errors import Language, TerminalError
-from terminal_sim.money import format_kopecks
 from terminal_sim.order import holder_label
 from terminal_sim.receipt_text import receipt_text
 from terminal_sim.state import Entry, quoted

@@ -16,6 +16,7 @@ from processing.regulations.document import (
     Shortage,
 )
 from processing.regulations.faults import Language
+from processing.wire.figures import format_kopecks
 from processing.wire.outcome import TEXTS, Outcome
 
 _RULES: Final[dict[Language, dict[Consumes | Shortage | EvidenceWord, str]]] = {
@@ -103,18 +104,12 @@ def _example(case: Case) -> str:
     asked = sum(line.gross_kopecks for line in case.lines)
     answer = TEXTS[case.outcome].ru
     if not Outcome[case.expect.outcome].approved:
-        return f"{case.title_ru}: {roubles(asked)} → {answer.lower()}"
+        return f"{case.title_ru}: {format_kopecks(asked)} → {answer.lower()}"
     covered = sum(case.expect.covered_kopecks)
     return (
-        f"{case.title_ru}: {roubles(asked)} → покрыто {roubles(covered)}, "
-        f"платит гражданин {roubles(asked - covered)}"
+        f"{case.title_ru}: {format_kopecks(asked)} → покрыто {format_kopecks(covered)}, "
+        f"платит гражданин {format_kopecks(asked - covered)}"
     )
-
-
-def roubles(kopecks: int) -> str:
-    """Return an amount as people write it: `1 234,50 ₽`, with non-breaking spaces."""
-    whole, rest = divmod(kopecks, 100)
-    return f"{whole:,}".replace(",", "\N{NO-BREAK SPACE}") + f",{rest:02d}\N{NO-BREAK SPACE}₽"
 
 
 def _duration(minutes: int, language: Language) -> str:

@@ -3,7 +3,7 @@
 from processing.regulations.changes import changes
 from processing.regulations.directory import Directory
 from processing.regulations.document import Regulation, read_regulation
-from processing.regulations.explaining import explain_regulation, roubles
+from processing.regulations.explaining import explain_regulation
 from processing.regulations.shipped import shipped_regulations
 
 
@@ -58,12 +58,6 @@ def test_clauses_come_and_go(medicine: str) -> None:
     assert "пункт 2: исключён" in gone
     come = changes(draft(without), draft(medicine), "ru")
     assert any(line.startswith("пункт 2: добавлен: Лекарство по рецепту") for line in come)
-
-
-def test_roubles_as_people_write_them() -> None:
-    space = "\N{NO-BREAK SPACE}"
-    assert roubles(0) == f"0,00{space}₽"
-    assert roubles(123_456_789) == f"1{space}234{space}567,89{space}₽"
 
 
 def test_goods_are_put_aside_where_that_makes_sense(directory: Directory) -> None:

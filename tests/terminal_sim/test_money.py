@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processing.wire.figures import format_kopecks, format_quantity
 from processing.wire.transaction import AMOUNT_MAX_KOPECKS
 from terminal_sim.money import (
     NumberError,
-    format_kopecks,
-    format_quantity,
     line_price,
     parse_kopecks,
     parse_quantity,
