@@ -265,7 +265,7 @@ TEXTS: Final[dict[Outcome, OutcomeText]] = {
     Outcome.ALLOWANCE_EXHAUSTED: OutcomeText(
         "51",
         403,
-        "Остаток по этому праву исчерпан",
+        "Остатка по этому праву не хватает",
         "Уменьшите количество или дождитесь следующего периода",
         "What is left of this right is not enough",
         "Take less or wait for the next period",

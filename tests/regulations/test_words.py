@@ -18,7 +18,7 @@ def test_a_regulation_in_sentences(medicine: str, directory: Directory) -> None:
     assert "Мера: Лекарства по рецепту с пятидесятипроцентной скидкой (MED.REG)." in ru
     assert "Покрывается 50 % от цены не выше предельной." in ru
     assert "289,90\N{NO-BREAK SPACE}₽ → покрыто 240,00\N{NO-BREAK SPACE}₽, платит гражданин" in ru
-    assert "→ остаток по этому праву исчерпан" in ru
+    assert "→ остатка по этому праву не хватает" in ru
     en = explain_regulation(draft(medicine), directory, "en")
     assert "When less is left than is asked for, the whole is refused." in en
 

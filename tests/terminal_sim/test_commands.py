@@ -104,7 +104,7 @@ def test_a_receipt_is_printed_and_kept(
         ((Does.APPROVE, *(Does.HANG_UP,) * 3), 2, "будет повторён"),
         ((Does.APPROVE, *(Does.SIGN_WRONGLY,) * 3), 2, "не доказан"),
         ((Does.APPROVE, *(Does.TRY_LATER,) * 3), 2, "Центр перегружен"),
-        ((Does.DECLINE,), 1, "исчерпан"),
+        ((Does.DECLINE,), 1, "не хватает"),
     ],
 )
 def test_what_goes_wrong_is_said(
