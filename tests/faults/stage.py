@@ -25,6 +25,15 @@ from tests.plugins.town import build_town
 from tests.workers.crew import Crew, until
 
 CITIZENS: Final = 8
+EXPIRE_ATTEMPTS_MAX: Final = 200
+BACK_LATER: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+"""What a session of a database meets that was killed, or starts again."""
+
 KEY_SERVICE_AWAY_SECONDS: Final = 0.5
 """Longest time for which the key service stays away after it was killed."""
 
@@ -105,12 +114,19 @@ class Stage:
         self.crew.hsm = await asyncio.to_thread(self.programs.start_hsm)
 
     async def expire(self) -> None:
-        """End every reservation that is open now."""
-        connection = await asyncpg.connect(self.database.superuser_dsn())
-        try:
-            await self._expiry(connection)
-        finally:
-            await connection.close()
+        """End every reservation that is open now, once the database is back from its last harm."""
+        for _ in range(EXPIRE_ATTEMPTS_MAX):
+            try:
+                connection = await asyncpg.connect(self.database.superuser_dsn())
+                try:
+                    await self._expiry(connection)
+                finally:
+                    await connection.close()
+            except BACK_LATER:
+                await asyncio.sleep(0.1)
+            else:
+                return
+        raise AssertionError("the database did not come back")
 
     async def findings(self, load: Load, receipt_public_key: bytes) -> list[Finding]:
         """Audit, ask for everything again, audit once more."""
