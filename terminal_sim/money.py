@@ -9,11 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from processing.wire.figures import KOPECK_SCALE
 from processing.wire.transaction import AMOUNT_MAX_KOPECKS, QUANTITY_MAX
 from terminal_sim.errors import TerminalError
-
-KOPECK_SCALE: Final = 2
-"""Decimals of a rouble."""
 
 _NUMBER: Final = re.compile(r"([0-9]{1,3}(?:[ \u00a0][0-9]{3})+|[0-9]{1,15})(?:[.,]([0-9]{1,9}))?")
 _NO_BREAK_SPACE: Final = "\u00a0"

@@ -14,15 +14,12 @@ from processing.wire.explanation import (
     ServiceName,
     explain,
 )
-from processing.wire.figures import format_kopecks, format_quantity
+from processing.wire.figures import ROUBLE_OKEI, format_kopecks, format_quantity
 from processing.wire.outcome import TEXTS, Outcome
 from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
 from processing.wire.transaction import Answer
 from terminal_sim.errors import Language
 from terminal_sim.terminal import zone_of
-
-ROUBLE_OKEI: Final = 383
-"""ОКЕИ code of the rouble: a right in money, counted in kopecks."""
 
 UNITS: Final[dict[int, tuple[str, str]]] = {
     113: ("м³", "m³"),

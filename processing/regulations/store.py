@@ -13,9 +13,7 @@ import msgspec
 from processing.regulations.compiling import Rows
 from processing.regulations.directory import Directory, ItemEntry
 from processing.regulations.document import CODES, Case, Consumes, EvidenceWord, Regulation
-
-_ROUBLE_OKEI = 383
-_KOPECK_SCALE = 2
+from processing.wire.figures import KOPECK_SCALE, ROUBLE_OKEI
 
 
 class CaseOutcome(msgspec.Struct, frozen=True):
@@ -109,7 +107,7 @@ def _right_rows(
     case: Case, consumes: Consumes, directory: Directory
 ) -> Sequence[tuple[object, ...]]:
     units = {entry.item_class: (entry.unit_okei, entry.scale) for entry in directory.items.values()}
-    money = (_ROUBLE_OKEI, _KOPECK_SCALE)
+    money = (ROUBLE_OKEI, KOPECK_SCALE)
     return [
         (
             right.measure,
