@@ -208,6 +208,17 @@ class Engine:
         """Have a decided batch signed, then tell its askers."""
         try:
             receipts = await self._receipts(batch, rulings)
+            answers = [
+                Answer(
+                    outcome=ruling.outcome,
+                    key=waiting.case.request.key,
+                    decision=ruling.decision,
+                    facts=sent_facts(ruling.facts),
+                    rights=ruling.balances,
+                    receipt=_receipt_of(ruling.decision, receipts),
+                )
+                for waiting, ruling in zip(batch, rulings, strict=True)
+            ]
         except Exception as error:
             self._signer_away = self._signer_away or isinstance(error, HsmError)
             foreseen = isinstance(error, (*AWAY, HsmError))
@@ -221,17 +232,8 @@ class Engine:
             return
         finally:
             self._unsigned.release()
-        for waiting, ruling in zip(batch, rulings, strict=True):
-            request = waiting.case.request
-            answer = Answer(
-                outcome=ruling.outcome,
-                key=request.key,
-                decision=ruling.decision,
-                facts=sent_facts(ruling.facts),
-                rights=ruling.balances,
-                receipt=_receipt_of(ruling.decision, receipts),
-            )
-            if request.kind is _INQUIRY and answer.outcome.approved:
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.case.request.kind is _INQUIRY and answer.outcome.approved:
                 self._errands.start(self._answer_with_rights(waiting, answer))
             else:
                 waiting.asker.answered(answer)

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from processing.authorization import batcher
+from processing.authorization import batcher, engine
 from processing.authorization.engine import AWAY_MAX_MS
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import Answer, Request
@@ -199,3 +199,20 @@ async def test_a_fault_of_the_centre_is_answered_and_logged(
 
 def test_waiting_for_the_database_leaves_a_terminal_its_time() -> None:
     assert 2 * AWAY_MAX_MS < ANSWER_MAX_MS
+
+
+async def test_a_fault_of_ours_between_decision_and_answer_keeps_nobody_waiting(
+    live: LiveCentre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block with fewer receipts than decisions: told to try later, and the decision stands."""
+    shop, line = Shop(), await live.line()
+    sale = shop.sale(MARIA)
+
+    async def no_receipts(*_: object) -> list[bytes]:
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "sign_block", no_receipts)
+        await assert_try_later(line, sale)
+    assert (await decided(line, sale)).outcome is Outcome.APPROVED
+    assert (await live.used(), await live.events()) == (1, 1)
