@@ -209,6 +209,8 @@ async def _assert_each_is_told_once(steps: list[tuple[str, int, int]]) -> None:
             case _:
                 raise AssertionError(action)
         assert all(till.connection.outstanding <= OUTSTANDING_MAX for till in tills)
+    # What was heard last is taken up in the loop's next turn.
+    await _turn()
     while desk.asked or gateway.under_way or not all(till.all_said for till in tills):
         for till in tills:
             till.deliver(700)
