@@ -33,13 +33,19 @@ CA_BACKDATE_DAYS: Final = 1
 CARD_NUMBER_PREFIX: Final = "964390"
 
 
-def ca_certificate(key: ec.EllipticCurvePrivateKey, region_code: str, now_ms: int) -> bytes:
-    """Return the self-signed P-256 certificate of an issuing CA, DER."""
+def ca_certificate(
+    key: ec.EllipticCurvePrivateKey, region_code: str, now_ms: int, generation: int = 1
+) -> bytes:
+    """Return the self-signed P-256 certificate of an issuing CA, DER.
+
+    `key` may sign inside a token. From its second generation on the name tells it.
+    """
+    common_name = CA_NAME if generation == 1 else f"{CA_NAME} {generation}"
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "RU"),
             x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, region_code),
-            x509.NameAttribute(NameOID.COMMON_NAME, CA_NAME),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )
     start = _moment(now_ms) - timedelta(days=CA_BACKDATE_DAYS)
@@ -169,9 +175,9 @@ def _moment(moment_ms: int) -> datetime:
 
 
 def _key_usage(*, ca: bool) -> x509.KeyUsage:
-    """Return what the key may do: a CA signs certificates and stop-lists, a card signs."""
+    """Return what the key may do: a CA signs certificates, CRLs and OCSP answers, a card signs."""
     return x509.KeyUsage(
-        digital_signature=not ca,
+        digital_signature=True,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,

@@ -7,6 +7,7 @@ ServiceError
 │   ├── KeyFileExposed       others may read it
 │   ├── KeyFileDamaged       its bytes are not what was written
 │   └── WrongPassphrase      its bytes are sound and the passphrase does not open them
+├── RotationRefused          a key cannot go on to its next generation or state
 ├── PassphraseMissing        no passphrase was given
 └── ListenError
     └── AlreadyRunning       another service answers at this address
@@ -47,6 +48,10 @@ class KeyFileDamaged(KeyFileError):
 
 class WrongPassphrase(KeyFileError):
     """The passphrase does not open the file."""
+
+
+class RotationRefused(ServiceError):
+    """A key cannot go on to its next generation, or a generation not to that state."""
 
 
 class PassphraseMissing(ServiceError):

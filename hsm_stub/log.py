@@ -34,9 +34,11 @@ def command_level(command: c.Command) -> int:
             return logging.INFO
         case c.DeriveExchangeKey() | c.WrapTerminalKey():
             return logging.INFO
-        case c.BeginCardAdmin() | c.FinishCardAdmin():
+        case c.BeginCardAdmin() | c.FinishCardAdmin() | c.SignStatement():
             return logging.INFO
         case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.SignReceiptBlock():
+            return logging.DEBUG
+        case c.DrawChallenge():
             return logging.DEBUG
 
 
@@ -57,5 +59,9 @@ def command_facts(command: c.Command) -> dict[str, str | int]:
             return {"card_guid": guid.hex(), "slot": slot.value}
         case c.SignReceiptBlock(lane=lane, block=block):
             return {"lane": lane, "block": block}
+        case c.SignStatement(domain=domain, document_sha256=digest):
+            return {"domain": domain, "document_sha256": digest.hex()}
         case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.FinishCardAdmin():
+            return {}
+        case c.DrawChallenge():
             return {}

@@ -6,43 +6,37 @@ One thread calls a `SecurityModule`, so it needs no locks.
 from __future__ import annotations
 
 import hashlib
-import hmac
-import os
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from hsm_stub import kdf
-from hsm_stub.backends.backend import Backend, MasterKey, SigningKey
+from hsm_stub.backends.backend import Backend
 from hsm_stub.backends.signer import BackendSigner
+from hsm_stub.card_admin import CardAuthentications
 from hsm_stub.certificates import card_certificate
 from hsm_stub.client import commands as c
 from hsm_stub.errors import CommandRefused
-from processing.wire.receipt import block_statement, key_id_of
-
-CARD_AUTHENTICATIONS_MAX: Final = 64
-"""Most card authentications begun and not finished."""
-CARD_AUTHENTICATION_LIFETIME_MS: Final = 30_000
-"""A card answers within a second; what takes longer was abandoned."""
+from hsm_stub.keyring import KeyEntry, KeyName, MasterKey, SigningKey
+from processing.wire.receipt import block_statement
+from processing.wire.statement import Domain, statement_bytes
 
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+CHALLENGE_BYTES: Final = 32
 
-
-class _OpenAuthentication(msgspec.Struct, frozen=True):
-    """A challenge on its way to a card: the right response, and when we stop waiting."""
-
-    expected: bytes
-    expires_ms: int
-
-    def __repr__(self) -> str:
-        return "_OpenAuthentication(<hidden>)"
+_KEY_OF_DOMAIN: Final = {
+    Domain.CHECKPOINT: SigningKey.JOURNAL,
+    Domain.STOP_LIST: SigningKey.CONTENT,
+    Domain.SOCIAL_PASSPORT: SigningKey.CONTENT,
+    Domain.PARAMETER_FILE: SigningKey.CONTENT,
+    Domain.TEXT_CATALOGUE: SigningKey.CONTENT,
+    Domain.TEMPORARY_CARD: SigningKey.CONTENT,
+    Domain.REGISTER_MESSAGE: SigningKey.CONTENT,
+}
+"""What a client may have signed. The other domains are the service's own."""
 
 
 class SecurityModule:
@@ -56,9 +50,14 @@ class SecurityModule:
         self._monotonic_ms = monotonic_ms
         self._started_ms = monotonic_ms()
         self._uses: Counter[tuple[str, str]] = Counter()
-        self._open: dict[bytes, _OpenAuthentication] = {}
-        self._receipt_key = backend.public_point(SigningKey.RECEIPT)
-        self._receipt_key_id = key_id_of(self._receipt_key)
+        self._authentications = CardAuthentications(monotonic_ms)
+        self._receipt = backend.ring.active(SigningKey.RECEIPT)
+        self._receipt_key_id = self._receipt.key_id
+
+    @property
+    def backend(self) -> Backend:
+        """Return where the keys are."""
+        return self._backend
 
     def execute(self, command: c.Command, connections: int = 0) -> c.Answer:
         """Return the answer to `command`; raises `CommandRefused`, other errors are faults.
@@ -73,33 +72,53 @@ class SecurityModule:
             case c.GetPublicKeys():
                 return self._public_keys()
             case c.DeriveTerminalKey():
+                key = self._terminal_key(command.terminal_id, command.key_id, command.master)
                 self._count(MasterKey.TERMINAL, "derive terminal key")
-                return c.TerminalKey(key=self._terminal_key(command.terminal_id, command.key_id))
+                return c.TerminalKey(key=key)
             case c.DeriveExchangeKey():
+                key = self._exchange_key(command.terminal_id, command.exchange_id, command.master)
                 self._count(MasterKey.TERMINAL, "export exchange key")
-                key = self._exchange_key(command.terminal_id, command.exchange_id)
                 return c.ExchangeKey(key=key)
             case c.WrapTerminalKey():
                 return self._wrap_terminal_key(command)
             case c.DeriveCardAdminKey():
+                entry, key = self._card_key(command.card_guid, command.version, command.master)
                 self._count(MasterKey.CARD, "export card 9B key")
-                return c.CardAdminKey(key=self._card_key(command.card_guid, command.version))
+                return c.CardAdminKey(key=key, master=entry.generation)
             case c.BeginCardAdmin():
-                return self._begin_card_admin(command)
+                _, key = self._card_key(command.card_guid, command.version, command.master)
+                self._count(MasterKey.CARD, "authenticate card")
+                return self._authentications.begin(key, command.witness_ciphertext)
             case c.FinishCardAdmin():
-                return self._finish_card_admin(command)
+                return self._authentications.finish(command)
             case c.IssueCardCertificate():
                 return self._issue_card_certificate(command)
             case c.SignReceiptBlock():
                 return self._sign_receipt_block(command)
+            case c.SignStatement():
+                return self._sign_statement(command)
+            case c.DrawChallenge():
+                return c.Challenge(challenge=self._backend.random(CHALLENGE_BYTES))
+
+    def sign_own(
+        self, key: SigningKey, domain: Domain, document_sha256: bytes
+    ) -> tuple[bytes, bytes]:
+        """Return key id and signature (raw r‖s, low-S) over a statement of any domain.
+
+        For the service's own documents; clients come through `execute`.
+        """
+        entry = self._backend.ring.active(key)
+        statement = statement_bytes(domain, entry.key_id, document_sha256)
+        digest = hashlib.sha256(statement).digest()
+        raw = self._backend.sign_digest(key, entry.generation, digest)
+        return entry.key_id, low_s(raw)
 
     def close(self) -> None:
         """Forget open authentications and close the backend."""
-        self._open.clear()
+        self._authentications.forget()
         self._backend.close()
 
     def _status(self, connections: int) -> c.Status:
-        self._drop_expired()
         uses = (
             c.KeyUse(key=key, purpose=purpose, uses=count)
             for (key, purpose), count in sorted(self._uses.items())
@@ -108,75 +127,61 @@ class SecurityModule:
             backend=self._backend.name,
             uptime_ms=self._monotonic_ms() - self._started_ms,
             receipt_key_id=self._receipt_key_id,
-            region_code=self._backend.region_code,
+            region_code=self._backend.ring.region_code,
             connections=connections,
-            card_authentications_open=len(self._open),
+            card_authentications_open=len(self._authentications),
             key_uses=tuple(uses),
         )
 
     def _public_keys(self) -> c.PublicKeys:
+        ring = self._backend.ring
         return c.PublicKeys(
-            receipt_key=self._receipt_key,
+            receipt_key=self._receipt.public_point,
             receipt_key_id=self._receipt_key_id,
             issuing_certificates=tuple(
-                certificate.public_bytes(serialization.Encoding.DER)
-                for certificate in self._backend.issuing_certificates()
+                entry.issuer().public_bytes(serialization.Encoding.DER) for entry in ring.issuers()
+            ),
+            keys=tuple(
+                c.PublicKey(
+                    key=entry.key,
+                    generation=entry.generation,
+                    state=entry.state,
+                    key_id=entry.key_id,
+                    point=entry.public_point,
+                )
+                for entry in ring.entries
             ),
         )
 
-    def _terminal_key(self, terminal_id: str, key_id: int) -> bytes:
+    def _terminal_key(self, terminal_id: str, key_id: int, master: int) -> bytes:
         context = kdf.terminal_context(terminal_id, key_id)
-        return self._derive(MasterKey.TERMINAL, kdf.TERMINAL_LABEL, context, c.TERMINAL_KEY_BYTES)
+        _, key = self._derive(
+            MasterKey.TERMINAL, master, kdf.TERMINAL_LABEL, context, c.TERMINAL_KEY_BYTES
+        )
+        return key
 
-    def _exchange_key(self, terminal_id: str, exchange_id: int) -> bytes:
+    def _exchange_key(self, terminal_id: str, exchange_id: int, master: int) -> bytes:
         context = kdf.terminal_context(terminal_id, exchange_id)
-        return self._derive(MasterKey.TERMINAL, kdf.EXCHANGE_LABEL, context, c.EXCHANGE_KEY_BYTES)
+        _, key = self._derive(
+            MasterKey.TERMINAL, master, kdf.EXCHANGE_LABEL, context, c.EXCHANGE_KEY_BYTES
+        )
+        return key
 
     def _wrap_terminal_key(self, command: c.WrapTerminalKey) -> c.WrappedKey:
+        ring, terminal_id = self._backend.ring, command.terminal_id
+        now = ring.usable(MasterKey.TERMINAL, command.master).generation
+        then = ring.usable(MasterKey.TERMINAL, command.next_master).generation
+        exchange_key = self._exchange_key(terminal_id, command.exchange_id, now)
+        keys = self._terminal_key(terminal_id, command.key_id, then)
+        if then != now:
+            keys += self._exchange_key(terminal_id, command.exchange_id, then)
         self._count(MasterKey.TERMINAL, "wrap terminal key")
-        exchange_key = self._exchange_key(command.terminal_id, command.exchange_id)
-        key = self._terminal_key(command.terminal_id, command.key_id)
-        return c.WrappedKey(wrapped=aes_key_wrap(exchange_key, key))
-
-    def _begin_card_admin(self, command: c.BeginCardAdmin) -> c.CardAdminStarted:
-        self._drop_expired()
-        if len(self._open) >= CARD_AUTHENTICATIONS_MAX:
-            raise CommandRefused(
-                c.Refusal.BUSY,
-                f"{CARD_AUTHENTICATIONS_MAX} card authentications are open; try again in "
-                f"{CARD_AUTHENTICATION_LIFETIME_MS // 1000} seconds",
-            )
-        self._count(MasterKey.CARD, "authenticate card")
-        cipher = Cipher(AES(self._card_key(command.card_guid, command.version)), _single_block())
-        witness = cipher.decryptor().update(command.witness_ciphertext)
-        challenge, handle = os.urandom(16), os.urandom(16)
-        self._open[handle] = _OpenAuthentication(
-            expected=cipher.encryptor().update(challenge),
-            expires_ms=self._monotonic_ms() + CARD_AUTHENTICATION_LIFETIME_MS,
-        )
-        return c.CardAdminStarted(handle=handle, witness=witness, challenge=challenge)
-
-    def _finish_card_admin(self, command: c.FinishCardAdmin) -> c.Done:
-        self._drop_expired()
-        # Taken out before the check: a wrong response uses the handle up too.
-        started = self._open.pop(command.handle, None)
-        if started is None:
-            raise CommandRefused(
-                c.Refusal.HANDLE_UNKNOWN,
-                "this card authentication was never begun, has expired or was finished; "
-                "begin another",
-            )
-        if not hmac.compare_digest(command.response, started.expected):
-            raise CommandRefused(
-                c.Refusal.CARD_NOT_AUTHENTICATED,
-                "the card does not hold the 9B key of this GUID and version",
-            )
-        return c.Done()
+        return c.WrappedKey(wrapped=aes_key_wrap(exchange_key, keys))
 
     def _issue_card_certificate(self, command: c.IssueCardCertificate) -> c.Certificate:
-        issuer = self._backend.issuing_certificates()[0]
-        signer = BackendSigner(self._backend, SigningKey.ISSUING_CA)
-        der = card_certificate(command, issuer, signer)
+        entry = self._backend.ring.active(SigningKey.ISSUING_CA)
+        signer = BackendSigner(self._backend, entry)
+        der = card_certificate(command, entry.issuer(), signer)
         self._count(SigningKey.ISSUING_CA, "sign card certificate")
         return c.Certificate(der=der)
 
@@ -190,35 +195,49 @@ class SecurityModule:
             command.root,
         )
         digest = hashlib.sha256(statement).digest()
-        signature = low_s(self._backend.sign_digest(SigningKey.RECEIPT, digest))
+        raw = self._backend.sign_digest(SigningKey.RECEIPT, self._receipt.generation, digest)
         self._count(SigningKey.RECEIPT, "sign receipt block")
-        return c.BlockSignature(key_id=self._receipt_key_id, signature=signature)
+        return c.BlockSignature(key_id=self._receipt_key_id, signature=low_s(raw))
 
-    def _card_key(self, card_guid: bytes, version: int) -> bytes:
+    def _sign_statement(self, command: c.SignStatement) -> c.StatementSignature:
+        domain, key = signer_of(command.domain)
+        key_id, signature = self.sign_own(key, domain, command.document_sha256)
+        self._count(key, f"sign {domain.value}")
+        return c.StatementSignature(key_id=key_id, signature=signature)
+
+    def _card_key(self, card_guid: bytes, version: int, master: int) -> tuple[KeyEntry, bytes]:
         context = kdf.card_context(card_guid, version)
-        return self._derive(MasterKey.CARD, kdf.CARD_ADMIN_LABEL, context, c.CARD_ADMIN_KEY_BYTES)
+        return self._derive(
+            MasterKey.CARD, master, kdf.CARD_ADMIN_LABEL, context, c.CARD_ADMIN_KEY_BYTES
+        )
 
-    def _derive(self, key: MasterKey, label: bytes, context: bytes, length: int) -> bytes:
-        return kdf.derive(lambda text: self._backend.cmac(key, text), label, context, length)
+    def _derive(
+        self, key: MasterKey, generation: int, label: bytes, context: bytes, length: int
+    ) -> tuple[KeyEntry, bytes]:
+        entry = self._backend.ring.usable(key, generation)
 
-    def _count(self, key: MasterKey | SigningKey, purpose: str) -> None:
+        def cmac(text: bytes) -> bytes:
+            return self._backend.cmac(key, entry.generation, text)
+
+        return entry, kdf.derive(cmac, label, context, length)
+
+    def _count(self, key: KeyName, purpose: str) -> None:
         self._uses[key.value, purpose] += 1
 
-    def _drop_expired(self) -> None:
-        """Forget what expired; the oldest come first, since all live equally long."""
-        now_ms = self._monotonic_ms()
-        while self._open and (oldest := next(iter(self._open))):
-            if self._open[oldest].expires_ms > now_ms:
-                return
-            del self._open[oldest]
+
+def signer_of(domain: str) -> tuple[Domain, SigningKey]:
+    """Return what a client may have signed under this name, and with which key.
+
+    Raises `CommandRefused` for other names and for the service's own domains.
+    """
+    for one, key in _KEY_OF_DOMAIN.items():
+        if one.value == domain:
+            return one, key
+    allowed = ", ".join(one.value for one in _KEY_OF_DOMAIN)
+    raise CommandRefused(c.Refusal.BAD_ARGUMENT, f"domain is none of: {allowed}")
 
 
 def low_s(signature: bytes) -> bytes:
     """Return a P-256 signature (raw r‖s) with s in the lower half of the order, as receipts ask."""
     s = int.from_bytes(signature[32:])
     return signature[:32] + min(s, _P256_ORDER - s).to_bytes(32)
-
-
-def _single_block() -> ECB:
-    """Return the mode for exactly one block, which is what SP 800-73-5 encrypts here."""
-    return ECB()  # noqa: S305

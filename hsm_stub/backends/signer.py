@@ -9,15 +9,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from hsm_stub.backends.backend import Backend, SigningKey
+from hsm_stub.backends.backend import Backend
+from hsm_stub.keyring import KeyEntry, SigningKey
 
 
 class BackendSigner(ec.EllipticCurvePrivateKey):
     """A private key that signs inside the backend and cannot be read."""
 
-    def __init__(self, backend: Backend, key: SigningKey) -> None:
+    def __init__(self, backend: Backend, entry: KeyEntry) -> None:
         self._backend = backend
-        self._key = key
+        self._entry = entry
+        self._key = SigningKey(entry.key)
 
     def __copy__(self) -> Self:
         return self
@@ -37,8 +39,7 @@ class BackendSigner(ec.EllipticCurvePrivateKey):
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """Return the public half."""
-        point = self._backend.public_point(self._key)
-        return ec.EllipticCurvePublicKey.from_encoded_point(self.curve, point)
+        return ec.EllipticCurvePublicKey.from_encoded_point(self.curve, self._entry.public_point)
 
     def sign(self, data: object, signature_algorithm: object) -> bytes:
         """Return the DER signature of SHA-256 over `data`; no other algorithm is offered."""
@@ -47,7 +48,7 @@ class BackendSigner(ec.EllipticCurvePrivateKey):
         ):
             raise ValueError("the issuing key signs with ECDSA and SHA-256 only")
         digest = hashlib.sha256(memoryview(data)).digest()  # type: ignore[arg-type]
-        raw = self._backend.sign_digest(self._key, digest)
+        raw = self._backend.sign_digest(self._key, self._entry.generation, digest)
         return encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
 
     def exchange(self, *_: object) -> NoReturn:

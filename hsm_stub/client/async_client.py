@@ -89,32 +89,62 @@ class AsyncHsmClient:
         """Return the receipt key with its id, and the issuing CA's certificates."""
         return await self._ask(c.GetPublicKeys(), c.PublicKeys)
 
-    async def derive_terminal_key(self, terminal_id: str, key_id: int) -> bytes:
-        """Return the 16-byte AES-CMAC key of a terminal (8 ASCII characters), generation 0–255."""
-        command = c.DeriveTerminalKey(terminal_id=terminal_id, key_id=key_id)
+    async def derive_terminal_key(self, terminal_id: str, key_id: int, master: int = 0) -> bytes:
+        """Return the 16-byte AES-CMAC key of a terminal (8 ASCII characters), generation 0–255.
+
+        `master` is the generation of the terminal master, here and below; 0 for the active one.
+        """
+        command = c.DeriveTerminalKey(terminal_id=terminal_id, key_id=key_id, master=master)
         return (await self._ask(command, c.TerminalKey)).key
 
-    async def derive_exchange_key(self, terminal_id: str, exchange_id: int) -> bytes:
+    async def derive_exchange_key(
+        self, terminal_id: str, exchange_id: int, master: int = 0
+    ) -> bytes:
         """Return the 32-byte AES key that wraps a terminal's next MAC keys; counted as export."""
-        command = c.DeriveExchangeKey(terminal_id=terminal_id, exchange_id=exchange_id)
+        command = c.DeriveExchangeKey(
+            terminal_id=terminal_id, exchange_id=exchange_id, master=master
+        )
         return (await self._ask(command, c.ExchangeKey)).key
 
-    async def wrap_terminal_key(self, terminal_id: str, key_id: int, exchange_id: int) -> bytes:
-        """Return a terminal's MAC key wrapped under its exchange key (RFC 3394, 24 bytes)."""
-        command = c.WrapTerminalKey(terminal_id=terminal_id, key_id=key_id, exchange_id=exchange_id)
+    async def wrap_terminal_key(
+        self,
+        terminal_id: str,
+        key_id: int,
+        exchange_id: int,
+        master: int = 0,
+        next_master: int = 0,
+    ) -> bytes:
+        """Return a terminal's MAC key wrapped under its exchange key (RFC 3394, 24 bytes).
+
+        Where `next_master` is another generation than `master`, the next exchange key follows it
+        (56 bytes).
+        """
+        command = c.WrapTerminalKey(
+            terminal_id=terminal_id,
+            key_id=key_id,
+            exchange_id=exchange_id,
+            master=master,
+            next_master=next_master,
+        )
         return (await self._ask(command, c.WrappedKey)).wrapped
 
-    async def derive_card_admin_key(self, card_guid: bytes, version: int) -> bytes:
-        """Return the 24-byte 9B key (AES-192) to be set on a card; the export is counted."""
-        command = c.DeriveCardAdminKey(card_guid=card_guid, version=version)
+    async def derive_card_admin_key(self, card_guid: bytes, version: int, master: int = 0) -> bytes:
+        """Return the 24-byte 9B key (AES-192) to be set on a card; the export is counted.
+
+        `master` is the generation of the card master, 0 for the active one.
+        """
+        command = c.DeriveCardAdminKey(card_guid=card_guid, version=version, master=master)
         return (await self._ask(command, c.CardAdminKey)).key
 
     async def card_admin_begin(
-        self, card_guid: bytes, version: int, witness_ciphertext: bytes
+        self, card_guid: bytes, version: int, witness_ciphertext: bytes, master: int = 0
     ) -> c.CardAdminStarted:
         """Return the card's decrypted witness and a challenge for it (SP 800-73-5 pt 2 §3.2.4)."""
         command = c.BeginCardAdmin(
-            card_guid=card_guid, version=version, witness_ciphertext=witness_ciphertext
+            card_guid=card_guid,
+            version=version,
+            witness_ciphertext=witness_ciphertext,
+            master=master,
         )
         return await self._ask(command, c.CardAdminStarted)
 
@@ -151,6 +181,15 @@ class AsyncHsmClient:
             lane=lane, block=block, leaf_count=leaf_count, signed_at_ms=signed_at_ms, root=root
         )
         return await self._ask(command, c.BlockSignature)
+
+    async def sign_statement(self, domain: str, document_sha256: bytes) -> c.StatementSignature:
+        """Return the signature over a document for one purpose (`processing.wire.statement`)."""
+        command = c.SignStatement(domain=domain, document_sha256=document_sha256)
+        return await self._ask(command, c.StatementSignature)
+
+    async def draw_challenge(self) -> bytes:
+        """Return 32 random bytes drawn where the keys are."""
+        return (await self._ask(c.DrawChallenge(), c.Challenge)).challenge
 
     async def _ask(self, command: c.Command, kind: type[A]) -> A:
         if self._outstanding >= OUTSTANDING_MAX:

@@ -52,8 +52,35 @@ class Refusal(Enum):
     """The card's response is wrong: it does not hold the 9B key of this GUID and version."""
     BUSY = "busy"
     """A named limit is reached (connections, card authentications); try later."""
+    KEY_UNKNOWN = "key_unknown"
+    """There is no such generation of the key."""
+    KEY_RETIRED = "key_retired"
+    """The generation is retired or destroyed; what was made with it must be made anew."""
+    NOT_ALLOWED = "not_allowed"
+    """The policy lets this client not do this with this key, or not now."""
+    LIMIT_REACHED = "limit_reached"
+    """The policy's count for today, or for good, is used up."""
+    APPROVAL_NEEDED = "approval_needed"
+    """Another client must approve this very command first; the message names it."""
+    KEYS_AWAY = "keys_away"
+    """The token does not answer; try later."""
+    AUDIT_AWAY = "audit_away"
+    """The use could not be written to the audit, so there was none; try later."""
     FAULT = "fault"
     """The service failed; its log says how."""
+
+
+class KeyState(Enum):
+    """What one generation of a key is good for."""
+
+    ACTIVE = "active"
+    """New things are made with it; one generation of each key is active."""
+    RETIRING = "retiring"
+    """Serves what was made with it: derives for old terminals and cards, signs the old CA's CRL."""
+    RETIRED = "retired"
+    """Kept and not used. Signatures made with it still verify."""
+    DESTROYED = "destroyed"
+    """The secret is gone for good."""
 
 
 class CertificateSlot(Enum):
@@ -82,39 +109,52 @@ class GetPublicKeys(_Command, tag="get_public_keys", frozen=True):
 class DeriveTerminalKey(_Command, tag="derive_terminal_key", frozen=True):
     """Derive a terminal's MAC key; answered by `TerminalKey`.
 
-    `terminal_id` has 8 printable ASCII characters; `key_id` is the key's generation, 0 to 255.
+    `terminal_id` has 8 printable ASCII characters; `key_id` is the key's generation, 0 to 255;
+    `master` the generation of the terminal master, 0 for the active one.
     """
 
     terminal_id: TerminalId
     key_id: Byte
+    master: Byte = 0
 
 
 class DeriveExchangeKey(_Command, tag="derive_exchange_key", frozen=True):
     """Export a terminal's exchange key for its parameter file; answered by `ExchangeKey`.
 
-    `exchange_id` is the exchange key's generation, 0 to 255.
+    `exchange_id` is the exchange key's generation, 0 to 255; `master` that of the terminal master,
+    0 for the active one.
     """
 
     terminal_id: TerminalId
     exchange_id: Byte
+    master: Byte = 0
 
 
 class WrapTerminalKey(_Command, tag="wrap_terminal_key", frozen=True):
     """Wrap a terminal's MAC key of generation `key_id` under its exchange key (RFC 3394).
 
-    Answered by `WrappedKey`.
+    `master` is the generation of the terminal master that the terminal's keys come from now, and
+    `next_master` the one that they shall come from; 0 is the active one. Where the two differ, the
+    next exchange key follows the MAC key, so that the terminal moves over with both. Answered by
+    `WrappedKey`.
     """
 
     terminal_id: TerminalId
     key_id: Byte
     exchange_id: Byte
+    master: Byte = 0
+    next_master: Byte = 0
 
 
 class DeriveCardAdminKey(_Command, tag="derive_card_admin_key", frozen=True):
-    """Export a card's 9B key, because the set-key APDU carries it; answered by `CardAdminKey`."""
+    """Export a card's 9B key, because the set-key APDU carries it; answered by `CardAdminKey`.
+
+    `master` is the generation of the card master, 0 for the active one; so in `BeginCardAdmin`.
+    """
 
     card_guid: Bytes16
     version: Byte
+    master: Byte = 0
 
 
 class BeginCardAdmin(_Command, tag="begin_card_admin", frozen=True):
@@ -126,6 +166,7 @@ class BeginCardAdmin(_Command, tag="begin_card_admin", frozen=True):
     card_guid: Bytes16
     version: Byte
     witness_ciphertext: Bytes16
+    master: Byte = 0
 
 
 class FinishCardAdmin(_Command, tag="finish_card_admin", frozen=True):
@@ -163,6 +204,21 @@ class SignReceiptBlock(_Command, tag="sign_receipt_block", frozen=True):
     root: Bytes32
 
 
+class SignStatement(_Command, tag="sign_statement", frozen=True):
+    """Sign a document by its SHA-256, for one purpose; answered by `StatementSignature`.
+
+    The statement signed is `processing.wire.statement.statement_bytes`; `domain` is the value of
+    one of its domains.
+    """
+
+    domain: Annotated[str, Meta(max_length=16)]
+    document_sha256: Bytes32
+
+
+class DrawChallenge(_Command, tag="draw_challenge", frozen=True):
+    """Draw 32 random bytes from the place that holds the keys; answered by `Challenge`."""
+
+
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What every answer shares."""
 
@@ -178,16 +234,40 @@ class Refused(_Answer, tag="refused", frozen=True):
     message: str
 
 
+class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation of one key. Master keys have neither id nor point (65 bytes)."""
+
+    key: str
+    generation: int
+    state: KeyState
+    key_id: bytes = b""
+    point: bytes = b""
+
+
 class PublicKeys(_Answer, tag="public_keys", frozen=True):
     """What anybody may know.
 
     `receipt_key` is an uncompressed P-256 point (65 bytes), `receipt_key_id` the first 8 bytes of
-    SHA-256 over its SubjectPublicKeyInfo. `issuing_certificates` are DER, issuer of cards first.
+    SHA-256 over its SubjectPublicKeyInfo. `issuing_certificates` are DER, the issuer of new cards
+    first, then those whose cards live on. `keys` tells every generation of every key.
     """
 
     receipt_key: bytes
     receipt_key_id: bytes
     issuing_certificates: tuple[bytes, ...]
+    keys: tuple[PublicKey, ...] = ()
+
+    def active_generation(self, key: str) -> int:
+        """Return the active generation of the key called so; raises `KeyError` for another."""
+        for one in self.keys:
+            if (one.key, one.state) == (key, KeyState.ACTIVE):
+                return one.generation
+        raise KeyError(key)
+
+    def active_point(self, key: str) -> bytes:
+        """Return the public point of the active generation; raises `KeyError` for another key."""
+        generation = self.active_generation(key)
+        return next(o.point for o in self.keys if (o.key, o.generation) == (key, generation))
 
 
 class TerminalKey(_Answer, tag="terminal_key", frozen=True):
@@ -217,9 +297,10 @@ class WrappedKey(_Answer, tag="wrapped_key", frozen=True):
 
 
 class CardAdminKey(_Answer, tag="card_admin_key", frozen=True):
-    """A card's 9B key (24 bytes). Secret."""
+    """A card's 9B key (24 bytes), and which generation of the card master it is from. Secret."""
 
     key: bytes
+    master: int = 1
 
     def __repr__(self) -> str:
         """Return the name alone: the key must not reach a log."""
@@ -249,6 +330,19 @@ class BlockSignature(_Answer, tag="block_signature", frozen=True):
 
     key_id: bytes
     signature: bytes
+
+
+class StatementSignature(_Answer, tag="statement_signature", frozen=True):
+    """Signature over a statement: raw r‖s (64 bytes), low-S, and its key's id (8 bytes)."""
+
+    key_id: bytes
+    signature: bytes
+
+
+class Challenge(_Answer, tag="challenge", frozen=True):
+    """Random bytes (32)."""
+
+    challenge: bytes
 
 
 class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,6 +377,8 @@ Command = (
     | FinishCardAdmin
     | IssueCardCertificate
     | SignReceiptBlock
+    | SignStatement
+    | DrawChallenge
 )
 Answer = (
     Done
@@ -295,6 +391,8 @@ Answer = (
     | CardAdminStarted
     | Certificate
     | BlockSignature
+    | StatementSignature
+    | Challenge
     | Status
 )
 

@@ -15,9 +15,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from hsm_stub.backends.backend import SigningKey
-from hsm_stub.backends.software import SoftwareBackend
 from hsm_stub.key_material import KeyMaterial
+from hsm_stub.keyring import SigningKey
 from processing.kernel.database import Connection
 from processing.wire.digest import request_digest
 from processing.wire.outcome import Outcome
@@ -105,7 +104,7 @@ async def audit_run(
 
 def receipt_public_key_of(material: KeyMaterial) -> bytes:
     """Return the key that checks the receipts of a key service with `material`."""
-    return SoftwareBackend(material).public_point(SigningKey.RECEIPT)
+    return material.ring.active(SigningKey.RECEIPT).public_point
 
 
 async def _journal_findings(connection: Connection, told: list[Told]) -> list[Finding]:

@@ -17,6 +17,7 @@ from hsm_stub.errors import (
     WrongPassphrase,
 )
 from hsm_stub.key_material import KeyMaterial
+from hsm_stub.keyring import KEY_NAMES
 from hsm_stub.keystore import create_key_file, open_key_file
 from tests.hsm_stub.running import LIGHT_SCRYPT, PASSPHRASE
 
@@ -34,8 +35,8 @@ def test_round_trip(key_file: Path, material: KeyMaterial) -> None:
 
 def test_no_key_lies_open_in_the_file(key_file: Path, material: KeyMaterial) -> None:
     content = key_file.read_bytes()
-    for secret in (material.terminal_master, material.card_master, material.issuing_ca):
-        assert secret not in content
+    assert len(material.secrets) == len(KEY_NAMES)
+    assert not any(one.secret in content for one in material.secrets)
 
 
 def test_two_files_of_the_same_keys_differ(key_file: Path, material: KeyMaterial) -> None:
@@ -116,7 +117,7 @@ def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
 
 def test_keys_of_another_release_are_named_as_such(short_tmp: Path, material: KeyMaterial) -> None:
     path = short_tmp / "keys.spk"
-    strange = msgspec.structs.replace(material, card_master=b"short")
+    strange = msgspec.structs.replace(material, ring={"region_code": "7"})
     create_key_file(path, strange, PASSPHRASE, LIGHT_SCRYPT)
     with pytest.raises(KeyFileDamaged, match="does not hold the keys of this release"):
         open_key_file(path, PASSPHRASE)

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hsm_stub.backends.backend import MasterKey
 from hsm_stub.backends.software import SoftwareBackend
 from hsm_stub.client import commands as c
 from hsm_stub.client.async_client import AsyncHsmClient
 from hsm_stub.client.errors import HsmRefused
 from hsm_stub.errors import WrongPassphrase
 from hsm_stub.key_material import KeyMaterial
+from hsm_stub.keyring import MasterKey
 from hsm_stub.keystore import open_key_file
 from hsm_stub.security_module import SecurityModule
 from tests.hsm_stub.examples import GUID, certificate_command
@@ -50,14 +50,16 @@ def test_answers_hide_their_secrets(answer: msgspec.Struct) -> None:
 def test_keys_hide_themselves(material: KeyMaterial) -> None:
     assert repr(material) == "KeyMaterial(<hidden>)"
     backend = SoftwareBackend(material)
-    assert_hides(repr(backend) + repr(SecurityModule(backend, lambda: 0)), material.card_master)
+    shown = repr(backend) + repr(SecurityModule(backend, lambda: 0)) + repr(material.secrets)
+    for one in material.secrets:
+        assert_hides(shown, one.secret)
 
 
 def test_closing_forgets_the_keys(material: KeyMaterial) -> None:
     backend = SoftwareBackend(material)
     backend.close()
     with pytest.raises(KeyError):
-        backend.cmac(MasterKey.CARD, b"")
+        backend.cmac(MasterKey.CARD, 1, b"")
 
 
 def test_a_wrong_passphrase_is_not_repeated(key_file: Path) -> None:
@@ -99,8 +101,8 @@ async def test_the_verbose_log_tells_who_and_not_what(
         started.witness,
         started.challenge,
         response,
-        material.terminal_master,
-        material.card_master,
+        material.secret_of(MasterKey.TERMINAL),
+        material.secret_of(MasterKey.CARD),
     ):
         assert_hides(log + error, secret)
 

@@ -12,18 +12,14 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
-from hsm_stub.backends.backend import SigningKey
 from hsm_stub.backends.signer import BackendSigner
 from hsm_stub.backends.software import SoftwareBackend
+from hsm_stub.card_admin import CARD_AUTHENTICATION_LIFETIME_MS, CARD_AUTHENTICATIONS_MAX
 from hsm_stub.client import commands as c
 from hsm_stub.errors import CommandRefused
 from hsm_stub.key_material import KeyMaterial, new_key_material
-from hsm_stub.security_module import (
-    CARD_AUTHENTICATION_LIFETIME_MS,
-    CARD_AUTHENTICATIONS_MAX,
-    SecurityModule,
-    low_s,
-)
+from hsm_stub.keyring import KEY_NAMES, SigningKey
+from hsm_stub.security_module import SecurityModule, low_s
 from processing.wire.receipt import block_statement
 from tests.hsm_stub.examples import GUID, certificate_command
 from tests.hsm_stub.running import NOW_MS, HandClock
@@ -142,8 +138,8 @@ def test_two_authentications_do_not_mix(module: SecurityModule) -> None:
     assert finish(module, first.handle, card.respond(first)) is None
 
 
-def test_keys_differ_by_every_input(module: SecurityModule, material: KeyMaterial) -> None:
-    other = msgspec.structs.replace(material, terminal_master=bytes(32))
+def test_keys_differ_by_every_input(module: SecurityModule) -> None:
+    other = new_key_material("77", NOW_MS)
     keys = [
         terminal_key(module, "00000001", 0),
         terminal_key(module, "00000001", 1),
@@ -236,7 +232,8 @@ def test_uses_are_counted_by_key_and_purpose(module: SecurityModule, clock: Hand
 
 
 def test_the_issuing_key_signs_nothing_but_sha256_and_is_never_read(material: KeyMaterial) -> None:
-    signer = BackendSigner(SoftwareBackend(material), SigningKey.ISSUING_CA)
+    entry = material.ring.active(SigningKey.ISSUING_CA)
+    signer = BackendSigner(SoftwareBackend(material), entry)
     with pytest.raises(ValueError, match="SHA-256 only"):
         signer.sign(b"data", ec.ECDSA(hashes.SHA384()))
     with pytest.raises(ValueError, match="cannot be read"):
@@ -247,9 +244,8 @@ def test_the_issuing_key_signs_nothing_but_sha256_and_is_never_read(material: Ke
 
 def test_new_keys_are_all_different() -> None:
     first, second = new_key_material("00", NOW_MS), new_key_material("00", NOW_MS)
-    for field in ("terminal_master", "card_master", "receipt_signing", "issuing_ca"):
-        assert getattr(first, field) != getattr(second, field)
-    assert first.terminal_master != first.card_master
+    secrets = [one.secret for keys in (first, second) for one in keys.secrets]
+    assert len(set(secrets)) == len(secrets) == 2 * len(KEY_NAMES)
 
 
 @pytest.mark.parametrize("region", ["", "7", "777", "7a", "77\n"])

@@ -15,11 +15,11 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from hsm_stub.backends.backend import SigningKey
 from hsm_stub.backends.software import SoftwareBackend
 from hsm_stub.client.address import UnixAddress
 from hsm_stub.client.async_client import AsyncHsmClient
 from hsm_stub.key_material import KeyMaterial
+from hsm_stub.keyring import SigningKey
 from hsm_stub.security_module import SecurityModule
 from processing.app import TerminalDesk
 from processing.authorization.batcher import BatchMetrics
@@ -69,7 +69,7 @@ class LiveCentre:
         self.number = 0
         self.log = io.StringIO()
         self.registry = new_registry()
-        self.receipt_public_key = SoftwareBackend(material).public_point(SigningKey.RECEIPT)
+        self.receipt_public_key = material.ring.active(SigningKey.RECEIPT).public_point
         self._material = material
         self._hsm_folder = Path()
         self._hsm_ends = contextlib.AsyncExitStack()
