@@ -127,6 +127,8 @@ def cast_households(cast: Cast, catalogue: Catalogue, today: date) -> Iterator[H
     for household in cast.household:
         yield Household(
             household_id=household.household_id.bytes,
+            # The last digits of its identifier, above all numbers that are drawn.
+            number=f"{catalogue.region.region:02d}-99999{household.household_id.hex[-2:].upper()}",
             address=household.address,
             accounts=tuple((a.account_number, a.provider_code) for a in household.accounts),
             members=tuple(_citizen(member, evidence, today) for member in household.member),

@@ -81,6 +81,7 @@ class Household(msgspec.Struct, frozen=True, kw_only=True):
     """People who live together; `accounts` are numbers at utility providers, by provider code."""
 
     household_id: bytes
+    number: str
     address: str
     accounts: tuple[tuple[str, str], ...]
     members: tuple[Citizen, ...]
@@ -116,9 +117,10 @@ class Entitlement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrescribedAllowance(msgspec.Struct, frozen=True, gc=False):
-    """Which allowance a citizen's prescription became, and the share that the budget pays."""
+    """Which allowance a citizen's prescription became, which budget pays, and what share."""
 
     citizen_id: bytes
     prescription: Prescription
+    funding: str
     percent: int
     allowance_id: bytes

@@ -47,6 +47,7 @@ class Numbers:
         self._accounts = Shuffled(ACCOUNT_PRIME, chance)
         self._prescriptions = Shuffled(PRESCRIPTION_PRIME, chance)
         self._enp_serials: dict[tuple[date, str], int] = {}
+        self._households = 0
 
     def snils(self) -> str:
         """Return a new СНИЛС."""
@@ -62,6 +63,11 @@ class Numbers:
         serial = self._enp_serials.get(key, 0)
         self._enp_serials[key] = serial + 1
         return make_enp(self._region, person.birth_date, person.sex, serial)
+
+    def household(self) -> str:
+        """Return the number of a new household's file."""
+        self._households += 1
+        return f"{self._region:02d}-{self._households:07d}"
 
     def account(self, provider: int) -> str:
         """Return a new personal account at the provider numbered `provider` (1 to 8)."""
@@ -109,6 +115,7 @@ class Residents:
         shared = self._family_holdings(family.kind, members)
         return Household(
             household_id=chance.next_id(),
+            number=self._numbers.household(),
             address=self._address(),
             accounts=tuple(
                 (self._numbers.account(place), code)

@@ -149,17 +149,22 @@ class RightsRules:
     def _from_prescriptions(
         self, citizen: Citizen, prescribed: list[PrescribedAllowance]
     ) -> Iterator[Entitlement]:
-        """Give one entitlement per measure and category, with an allowance per prescription."""
-        groups: dict[tuple[str, str], list[Prescription]] = {}
+        """Give one entitlement per measure, with an allowance per prescription."""
+        groups: dict[str, list[Prescription]] = {}
         for written in citizen.prescriptions:
-            groups.setdefault((written.measure, written.category), []).append(written)
-        for (measure, category), orders in groups.items():
+            groups.setdefault(written.measure, []).append(written)
+        for measure, orders in groups.items():
+            category = orders[0].category
             holding = next(h for h in citizen.holdings if h.category == category)
             entitlement_id = derived_id(citizen.citizen_id, f"{measure} {category}")
             allowances = tuple(self._prescription(entitlement_id, order) for order in orders)
             prescribed += [
                 PrescribedAllowance(
-                    citizen.citizen_id, order, self._percent[measure], allowance.allowance_id
+                    citizen.citizen_id,
+                    order,
+                    self._measures[measure].funding,
+                    self._percent[measure],
+                    allowance.allowance_id,
                 )
                 for order, allowance in zip(orders, allowances, strict=True)
             ]

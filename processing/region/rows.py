@@ -87,31 +87,49 @@ CITIZEN: Final = Table(
         "region",
     ),
 )
-HOUSEHOLD: Final = Table("register", "household", ("household_id", "region", "address"))
+HOUSEHOLD: Final = Table("register", "household", ("household_id", "number", "region", "address"))
 HOUSEHOLD_MEMBER: Final = Table(
-    "register", "household_member", ("household_id", "citizen_id", "relation")
+    "register", "household_member", ("record_id", "household_id", "citizen_id", "relation")
 )
 PERSONAL_ACCOUNT: Final = Table(
-    "register", "personal_account", ("account_number", "household_id", "provider_code")
+    "register",
+    "personal_account",
+    ("record_id", "account_number", "household_id", "provider_code"),
 )
 CITIZEN_CATEGORY: Final = Table(
     "register",
     "citizen_category",
-    ("citizen_id", "category", "valid_from", "valid_to", "evidence"),
+    ("record_id", "citizen_id", "category", "valid_from", "valid_to", "evidence"),
 )
 PRESCRIPTION: Final = Table(
     "register",
     "prescription",
     (
+        "record_id",
         "series",
         "number",
         "citizen_id",
         "item_class",
         "quantity",
-        "percent",
+        "funding",
+        "payment_percent",
         "prescribed_on",
         "valid_days",
-        "allowance_id",
+    ),
+)
+DECISION: Final = Table(
+    "register",
+    "entitlement",
+    (
+        "record_id",
+        "citizen_id",
+        "household_id",
+        "measure",
+        "category",
+        "decision_number",
+        "decided_on",
+        "valid_from",
+        "valid_to",
     ),
 )
 ENTITLEMENT: Final = Table(
@@ -169,6 +187,7 @@ TABLES: Final = (
     PERSONAL_ACCOUNT,
     CITIZEN_CATEGORY,
     PRESCRIPTION,
+    DECISION,
     ENTITLEMENT,
     ALLOWANCE,
 )
@@ -253,30 +272,60 @@ def provider_id_of(code: str) -> bytes:
 def add_household(batch: Batch, region: int, household: Household, rights: Rights) -> None:
     """Add a household with its people and all of their rights."""
     add, household_id = batch.rows, household.household_id
-    add[HOUSEHOLD].append((household_id, region, household.address))
-    add[PERSONAL_ACCOUNT] += [(number, household_id, code) for number, code in household.accounts]
+    add[HOUSEHOLD].append((household_id, household.number, region, household.address))
+    add[PERSONAL_ACCOUNT] += [
+        (derived_id(household_id, number), number, household_id, code)
+        for number, code in household.accounts
+    ]
     for citizen in household.members:
         add[CITIZEN].append(_citizen_row(region, citizen))
         add[HOUSEHOLD_MEMBER].append(
-            (household_id, citizen.citizen_id, citizen.person.relation.value)
+            (
+                derived_id(citizen.citizen_id, "member"),
+                household_id,
+                citizen.citizen_id,
+                citizen.person.relation.value,
+            )
         )
     add[CITIZEN_CATEGORY] += [
-        (citizen_id, held.category, held.valid_from, held.valid_to, held.evidence)
+        (
+            derived_id(citizen_id, held.category),
+            citizen_id,
+            held.category,
+            held.valid_from,
+            held.valid_to,
+            held.evidence,
+        )
         for citizen_id, held in rights.holdings
     ]
     add[PRESCRIPTION] += [
         (
+            one.allowance_id,
             one.prescription.series,
             one.prescription.number,
             one.citizen_id,
             one.prescription.item_class,
             one.prescription.packs,
-            one.percent,
+            one.funding,
+            100 - one.percent,
             one.prescription.prescribed_on,
             one.prescription.valid_days,
-            one.allowance_id,
         )
         for one in rights.prescribed
+    ]
+    add[DECISION] += [
+        (
+            one.entitlement_id,
+            None if one.holder_id == household_id else one.holder_id,
+            household_id if one.holder_id == household_id else None,
+            one.measure,
+            one.category,
+            one.decision_number,
+            one.decided_on,
+            one.valid_from,
+            one.valid_to,
+        )
+        for one in rights.entitlements
     ]
     _add_entitlements(batch, rights.entitlements)
 

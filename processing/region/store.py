@@ -22,6 +22,10 @@ from processing.kernel.target_pools import TargetPools
 from processing.kernel.targets import HOME, TargetMap
 from processing.region.rows import CITIZEN, TABLES, Batch, Row, Table
 
+MADE_BY: Final = "spk region create"
+MADE_WHY: Final = "a synthetic region"
+"""Who made the register's first change, and why."""
+
 LOCK_NAME: Final = "processing.region.create"
 """Two programs that create a region at once wait for each other under this lock."""
 
@@ -66,6 +70,9 @@ async def load_region(
             await _refuse_filled(connection)
             await _send_identifiers_as_bytes(connection)
             connections[number] = connection
+        await connections[HOME].execute(
+            "SELECT register.begin_change($1, $2, 'region')", MADE_BY, MADE_WHY
+        )
         batch, seconds = await asyncio.to_thread(_take, batches)
         while batch is not None:
             generating += seconds

@@ -151,6 +151,264 @@ CREATE TYPE regulations.trial_right AS (
 );
 
 -- 20_register.sql
+-- Personal data. What every record has in common: the change that made it, the versions before it,
+-- who read it. The records themselves are in the files numbered 21.
+
+-- The kinds of records, in the order in which they can be written: a kind stands after those it
+-- refers to. processing.register.records describes their fields; a test holds both lists equal.
+CREATE TABLE register.record_kind (
+    kind text PRIMARY KEY,
+    rank smallint NOT NULL UNIQUE,
+    table_name text NOT NULL UNIQUE,
+    key_column text NOT NULL,
+    -- takes effect only when a second person approved it
+    creates_rights boolean NOT NULL
+);
+
+INSERT INTO register.record_kind (kind, rank, table_name, key_column, creates_rights) VALUES
+('citizen', 1, 'citizen', 'citizen_id', FALSE),
+('identity_document', 2, 'identity_document', 'record_id', FALSE),
+('address', 3, 'address', 'record_id', FALSE),
+('contact', 4, 'contact', 'record_id', FALSE),
+('consent', 5, 'consent', 'record_id', FALSE),
+('representative', 6, 'representative', 'record_id', TRUE),
+('household', 7, 'household', 'household_id', FALSE),
+('household_member', 8, 'household_member', 'record_id', FALSE),
+('income', 9, 'income', 'record_id', FALSE),
+('circumstance', 10, 'circumstance', 'record_id', FALSE),
+('category', 11, 'citizen_category', 'record_id', TRUE),
+('life_event', 12, 'life_event', 'record_id', FALSE),
+('service_plan', 13, 'service_plan', 'record_id', TRUE),
+('service_plan_line', 14, 'service_plan_line', 'record_id', TRUE),
+('rehabilitation_plan', 15, 'rehabilitation_plan', 'record_id', TRUE),
+('rehabilitation_measure', 16, 'rehabilitation_measure', 'record_id', TRUE),
+('prescription', 17, 'prescription', 'record_id', TRUE),
+('certificate', 18, 'certificate', 'record_id', TRUE),
+('personal_account', 19, 'personal_account', 'record_id', FALSE),
+('policy', 20, 'policy', 'record_id', TRUE),
+('school_meals', 21, 'school_meals', 'record_id', TRUE),
+('entitlement', 22, 'entitlement', 'record_id', TRUE);
+
+-- One person's edit, or one whole import: what is approved, shown and undone as a unit.
+CREATE TABLE register.change (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    made_by text NOT NULL CHECK (made_by <> ''),
+    reason text NOT NULL CHECK (reason <> ''),
+    -- by what way it came: edit, request, import, exchange, task, eligibility, region, undo
+    source text NOT NULL CHECK (source ~ '^[a-z]{1,16}$'),
+    -- the number of the import, message or request there
+    source_reference text,
+    approved_by text CHECK (approved_by <> ''),
+    approved_at timestamptz,
+    -- the change that this one takes back
+    undoes bigint REFERENCES register.change,
+    CONSTRAINT another_person_approves CHECK (approved_by <> made_by),
+    CHECK ((approved_by IS NULL) = (approved_at IS NULL))
+);
+
+CREATE INDEX change_undoes ON register.change (undoes) WHERE undoes IS NOT NULL;
+CREATE INDEX change_source ON register.change (source, source_reference)
+WHERE source_reference IS NOT NULL;
+
+-- The versions that were superseded or removed. A record's first version costs nothing here, so
+-- that an import of a million is no dearer than its rows.
+CREATE TABLE register.history (
+    kind text NOT NULL REFERENCES register.record_kind,
+    record_id uuid NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    -- when this version became known here, and when it ceased to be the latest
+    recorded_from timestamptz NOT NULL,
+    recorded_to timestamptz NOT NULL,
+    -- the change that made it, and the one that superseded or removed it
+    change_id bigint NOT NULL,
+    ended_by bigint NOT NULL,
+    -- whose record it was: either, both or (of a citizen or household itself) its own id
+    citizen_id uuid,
+    household_id uuid,
+    -- the whole row as it was
+    body jsonb NOT NULL,
+    PRIMARY KEY (kind, record_id, version)
+);
+
+CREATE INDEX history_citizen ON register.history (citizen_id) WHERE citizen_id IS NOT NULL;
+CREATE INDEX history_household ON register.history (household_id) WHERE household_id IS NOT NULL;
+CREATE INDEX history_change ON register.history (change_id);
+CREATE INDEX history_ended_by ON register.history (ended_by);
+
+-- The change that this transaction makes; NULL outside of one. register.begin_change sets it, new
+-- rows take it as their default and triggers write it to changed ones: nobody can forget it.
+CREATE FUNCTION register.current_change() RETURNS bigint
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN nullif(current_setting('register.change_id', TRUE), '')::bigint;
+
+-- Nobody, not even the owner's functions, changes or deletes a row of the table.
+CREATE FUNCTION register.refuse_rewriting() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', tg_table_name
+        USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON register.change
+FOR EACH ROW EXECUTE FUNCTION register.refuse_rewriting();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON register.change
+FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_rewriting();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON register.history
+FOR EACH ROW EXECUTE FUNCTION register.refuse_rewriting();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON register.history
+FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_rewriting();
+
+-- Gives a changed row its next version, the change that makes it and the instant.
+CREATE FUNCTION register.next_version() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    new.version := old.version + 1;
+    new.change_id := register.current_change();
+    new.recorded_at := clock_timestamp();
+    RETURN new;
+END
+$$;
+
+-- Keeps the versions that a statement superseded (TG_OP UPDATE) or removed (DELETE).
+-- Arguments: the kind and the key's column.
+CREATE FUNCTION register.keep_history() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    ended_by bigint := register.current_change();
+BEGIN
+    IF ended_by IS NULL THEN
+        RAISE EXCEPTION 'register.% is changed outside of a change: call register.begin_change',
+            tg_table_name USING ERRCODE = 'not_null_violation';
+    END IF;
+    INSERT INTO register.history (
+        kind, record_id, version, recorded_from, recorded_to, change_id, ended_by,
+        citizen_id, household_id, body
+    )
+    SELECT
+        tg_argv[0], (b.body ->> tg_argv[1])::uuid, b.version, b.recorded_at, clock_timestamp(),
+        b.change_id, ended_by,
+        (b.body ->> 'citizen_id')::uuid, (b.body ->> 'household_id')::uuid, b.body
+    FROM (
+        SELECT o.version, o.recorded_at, o.change_id, to_jsonb(o) AS body FROM before AS o
+    ) AS b;
+    RETURN NULL;
+END
+$$;
+
+-- Refuses two records of one subject in force at once. Arguments: the name of the rule, the key's
+-- column, the columns that name the subject, then the period's first and last day; a last day that
+-- is NULL is open. Writers of one subject wait for each other, so that two at once cannot both
+-- find nothing in the way; the query after the lock has a snapshot of its own.
+CREATE FUNCTION register.refuse_overlap() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    rule CONSTANT text := tg_argv[0];
+    subject CONSTANT text[] := string_to_array(tg_argv[2], ',');
+    same text;
+    found_key uuid;
+BEGIN
+    EXECUTE format(
+        'SELECT pg_advisory_xact_lock(%s, s.byte) FROM (SELECT DISTINCT'
+        ' get_byte(uuid_send(a.%I), 15) AS byte FROM after AS a ORDER BY 1) AS s',
+        tg_relid::oid::integer, subject[1]
+    );
+    SELECT string_agg(format('a.%1$I = t.%1$I', s.name), ' AND ') INTO same
+    FROM unnest(subject) AS s (name);
+    EXECUTE format(
+        'SELECT a.%1$I FROM after AS a INNER JOIN %2$I.%3$I AS t ON %4$s AND a.%1$I <> t.%1$I'
+        ' WHERE a.%5$I <= coalesce(t.%6$I, ''infinity''::date)'
+        ' AND t.%5$I <= coalesce(a.%6$I, ''infinity''::date) LIMIT 1',
+        tg_argv[1], tg_table_schema, tg_table_name, same, tg_argv[3], tg_argv[4]
+    ) INTO found_key;
+    IF found_key IS NOT NULL THEN
+        RAISE EXCEPTION '%: two records of one subject are in force at once', rule
+            USING ERRCODE = 'exclusion_violation', CONSTRAINT = rule,
+            SCHEMA = tg_table_schema, TABLE = tg_table_name;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Every read of personal data, a row per person shown. Never changed.
+CREATE TABLE register.read_log (
+    read_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    read_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    read_by text NOT NULL CHECK (read_by <> ''),
+    purpose text NOT NULL CHECK (purpose <> ''),
+    -- by what way: file, search, history, request, exchange, eligibility, import
+    way text NOT NULL CHECK (way ~ '^[a-z]{1,16}$'),
+    -- NULL: a household, or a question that found nobody
+    citizen_id uuid,
+    household_id uuid,
+    -- the kinds of records shown
+    kinds text[] NOT NULL
+);
+
+CREATE INDEX read_log_citizen ON register.read_log (citizen_id, read_at);
+CREATE INDEX read_log_household ON register.read_log (household_id, read_at)
+WHERE household_id IS NOT NULL;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON register.read_log
+FOR EACH ROW EXECUTE FUNCTION register.refuse_rewriting();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON register.read_log
+FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_rewriting();
+
+-- What somebody asks to have changed. Decided once, by another person.
+CREATE TABLE register.change_request (
+    request_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    proposed_by text NOT NULL CHECK (proposed_by <> ''),
+    proposed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    reason text NOT NULL CHECK (reason <> ''),
+    source text NOT NULL CHECK (source ~ '^[a-z]{1,16}$'),
+    source_reference text,
+    -- the citizen who asks for it, where it is one (a wrong address)
+    asked_by_citizen uuid,
+    decision text CHECK (decision IN ('approved', 'refused')),
+    decided_by text CHECK (decided_by <> ''),
+    decided_at timestamptz,
+    decision_reason text,
+    -- the change that it became
+    change_id bigint REFERENCES register.change,
+    CONSTRAINT another_person_decides CHECK (decided_by <> proposed_by),
+    CHECK ((decision IS NULL) = (decided_by IS NULL)),
+    CHECK ((decision IS NULL) = (decided_at IS NULL)),
+    CHECK (coalesce(decision = 'approved', FALSE) = (change_id IS NOT NULL)),
+    CHECK (decision IS DISTINCT FROM 'refused' OR decision_reason <> '')
+);
+
+CREATE INDEX change_request_open ON register.change_request (request_id) WHERE decision IS NULL;
+
+CREATE TABLE register.requested_edit (
+    request_id bigint NOT NULL REFERENCES register.change_request,
+    ordinal smallint NOT NULL CHECK (ordinal > 0),
+    kind text NOT NULL REFERENCES register.record_kind,
+    record_id uuid NOT NULL,
+    -- the version that was looked at; 0: a new record
+    base_version integer NOT NULL CHECK (base_version >= 0),
+    -- the columns to set; NULL: the record is to be removed
+    body jsonb,
+    PRIMARY KEY (request_id, ordinal),
+    CHECK (body IS NOT NULL OR base_version > 0)
+);
+
+CREATE INDEX requested_edit_record ON register.requested_edit (record_id);
+
+-- One edit of a change: `base_version` is the version that was looked at (0: a new record),
+-- `body` the columns to set (NULL: the record is to be removed).
+CREATE TYPE register.edit AS (
+    kind text,
+    record_id uuid,
+    base_version integer,
+    body jsonb
+);
+
+-- 21_register_people.sql
+-- The records of the register. Each has its key, its version, the change that made this version and
+-- the instant since when it is the latest. `change_id` is no foreign key: its default is the change
+-- of this very transaction, and a check of each row would double what an import costs.
+
 CREATE TABLE register.benefit_category (
     category text PRIMARY KEY,
     name_ru text NOT NULL,
@@ -159,71 +417,582 @@ CREATE TABLE register.benefit_category (
 
 CREATE TABLE register.citizen (
     citizen_id uuid PRIMARY KEY,
-    snils text NOT NULL UNIQUE CHECK (snils ~ '^[0-9]{11}$'),
-    enp text UNIQUE CHECK (enp ~ '^[0-9]{16}$'),
-    inn text UNIQUE CHECK (inn ~ '^[0-9]{12}$'),
-    last_name text NOT NULL,
-    first_name text NOT NULL,
-    patronymic text,
+    snils text NOT NULL CONSTRAINT snils_of_one_citizen UNIQUE CHECK (snils ~ '^[0-9]{11}$'),
+    enp text CONSTRAINT enp_of_one_citizen UNIQUE CHECK (enp ~ '^[0-9]{16}$'),
+    inn text CONSTRAINT inn_of_one_citizen UNIQUE CHECK (inn ~ '^[0-9]{12}$'),
+    last_name text NOT NULL CHECK (last_name <> ''),
+    first_name text NOT NULL CHECK (first_name <> ''),
+    patronymic text CHECK (patronymic <> ''),
     birth_date date NOT NULL,
+    death_date date,
     sex character(1) NOT NULL CHECK (sex IN ('m', 'f')),
     region smallint NOT NULL REFERENCES regulations.region,
     -- rises with every change; others hold references to a version, never copies
-    version integer NOT NULL DEFAULT 1 CHECK (version > 0)
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT dies_after_birth CHECK (death_date >= birth_date)
 );
 
-CREATE INDEX citizen_name ON register.citizen (last_name, first_name, birth_date);
+CREATE TABLE register.identity_document (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    document_type text NOT NULL CHECK (document_type IN (
+        'passport', 'birth_certificate', 'foreign_passport', 'residence_permit',
+        'temporary_identity_card', 'military_id', 'refugee_certificate', 'other'
+    )),
+    series text,
+    number text NOT NULL CHECK (number <> ''),
+    issued_on date,
+    issued_by text,
+    department_code text CHECK (department_code ~ '^[0-9]{6}$'),
+    valid_to date,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    -- the number leads, since people search by it
+    CONSTRAINT document_of_one_citizen
+    UNIQUE NULLS NOT DISTINCT (number, series, document_type),
+    CONSTRAINT document_ends_after_issue CHECK (issued_on <= valid_to)
+);
+
+CREATE TABLE register.address (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    address_kind text NOT NULL CHECK (address_kind IN ('registered', 'actual', 'temporary')),
+    -- as one line, the way people write it on an envelope
+    line text NOT NULL CHECK (line <> ''),
+    postal_code text CHECK (postal_code ~ '^[0-9]{6}$'),
+    -- the object of the state address register (ГАР, formerly ФИАС)
+    gar_id uuid,
+    valid_from date,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT one_address_of_a_kind UNIQUE (citizen_id, address_kind)
+);
+
+CREATE TABLE register.contact (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    channel text NOT NULL CHECK (channel IN ('phone', 'sms', 'email', 'post', 'portal')),
+    -- a telephone as digits with the country's code
+    value text NOT NULL CHECK (value <> ''),
+    -- by which the citizen wants to be told; at most one
+    preferred boolean NOT NULL,
+    confirmed_on date,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT contact_stands_once UNIQUE (citizen_id, channel, value)
+);
+
+CREATE UNIQUE INDEX one_preferred_contact ON register.contact (citizen_id) WHERE preferred;
+
+CREATE TABLE register.consent (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    -- what is allowed: to keep the data, to grant without an application, to tell other agencies,
+    -- to send messages
+    scope text NOT NULL CHECK (scope IN ('processing', 'proactive', 'exchange', 'notifications')),
+    given_on date NOT NULL,
+    withdrawn_on date,
+    document text,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT consent_stands_once UNIQUE (citizen_id, scope, given_on),
+    CONSTRAINT withdrawn_after_given CHECK (given_on <= withdrawn_on)
+);
+
+CREATE UNIQUE INDEX one_consent_in_force ON register.consent (citizen_id, scope)
+WHERE withdrawn_on IS NULL;
+
+CREATE TABLE register.representative (
+    record_id uuid PRIMARY KEY,
+    -- the one who is represented, and who acts for them
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    representative_id uuid NOT NULL REFERENCES register.citizen,
+    basis text NOT NULL CHECK (basis IN ('parent', 'guardian', 'trustee', 'attorney', 'court')),
+    -- the services in which they may act; NULL: all
+    scope text[],
+    -- the paper that says so
+    document text NOT NULL CHECK (document <> ''),
+    valid_from date NOT NULL,
+    valid_to date,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT nobody_represents_themselves CHECK (citizen_id <> representative_id),
+    CONSTRAINT representative_stands_once UNIQUE (citizen_id, representative_id, valid_from),
+    CONSTRAINT representative_ends_after_start CHECK (valid_from <= valid_to)
+);
+
+CREATE INDEX representative_acts ON register.representative (representative_id);
 
 CREATE TABLE register.household (
     household_id uuid PRIMARY KEY,
+    -- the number of its file
+    number text NOT NULL CONSTRAINT household_number_once UNIQUE CHECK (number <> ''),
     region smallint NOT NULL REFERENCES regulations.region,
     address text NOT NULL,
-    version integer NOT NULL DEFAULT 1 CHECK (version > 0)
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp()
 );
 
 CREATE TABLE register.household_member (
+    record_id uuid PRIMARY KEY,
     household_id uuid NOT NULL REFERENCES register.household,
     citizen_id uuid NOT NULL REFERENCES register.citizen,
-    -- head, spouse, child, other
     relation text NOT NULL CHECK (relation IN ('head', 'spouse', 'child', 'other')),
-    PRIMARY KEY (household_id, citizen_id)
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT member_stands_once UNIQUE (household_id, citizen_id)
 );
 
 CREATE INDEX household_member_citizen ON register.household_member (citizen_id);
+CREATE UNIQUE INDEX one_head_of_household ON register.household_member (household_id)
+WHERE relation = 'head';
+
+CREATE TABLE register.income (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    income_kind text NOT NULL CHECK (income_kind IN (
+        'salary', 'pension', 'benefit', 'scholarship', 'alimony', 'business', 'other'
+    )),
+    -- its first day
+    month date NOT NULL CHECK (extract(DAY FROM month) = 1),
+    amount_kopecks bigint NOT NULL CHECK (amount_kopecks >= 0),
+    -- who paid it
+    payer text,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT income_stands_once
+    UNIQUE NULLS NOT DISTINCT (citizen_id, month, income_kind, payer)
+);
+
+-- What a citizen is for the time being, where no category says it: at work, a pensioner, pregnant.
+CREATE TABLE register.circumstance (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    circumstance text NOT NULL CHECK (circumstance IN (
+        'employed', 'unemployed', 'self_employed', 'pensioner', 'student', 'pregnant',
+        'parental_leave', 'military_service', 'needs_care'
+    )),
+    valid_from date NOT NULL,
+    valid_to date,
+    evidence text,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT circumstance_stands_once UNIQUE (citizen_id, circumstance, valid_from),
+    CONSTRAINT circumstance_ends_after_start CHECK (valid_from <= valid_to)
+);
+
+CREATE TABLE register.citizen_category (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    category text NOT NULL
+    CONSTRAINT category_is_known REFERENCES register.benefit_category,
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    evidence text NOT NULL,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT category_stands_once UNIQUE (citizen_id, category, valid_from),
+    CONSTRAINT category_ends_after_start CHECK (valid_from <= valid_to)
+);
+
+CREATE TABLE register.life_event (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    event text NOT NULL CHECK (event IN (
+        'birth', 'child_born', 'adoption', 'marriage', 'divorce', 'disability_set',
+        'disability_ended', 'retirement', 'relocation', 'job_loss', 'loss_of_breadwinner',
+        'school_start', 'coming_of_age', 'death'
+    )),
+    happened_on date NOT NULL,
+    -- who else it concerns: the child born, the breadwinner lost
+    related_citizen_id uuid REFERENCES register.citizen,
+    -- who told of it, and by what document
+    reported_by text,
+    document text,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT event_stands_once
+    UNIQUE NULLS NOT DISTINCT (citizen_id, event, happened_on, related_citizen_id)
+);
+
+-- 21_register_rights.sql
+-- The records that rights rest on; see 21_register_people.sql for what all have in common.
+
+CREATE TABLE register.service_plan (
+    record_id uuid PRIMARY KEY,
+    number text NOT NULL CONSTRAINT service_plan_number_once UNIQUE CHECK (number <> ''),
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    form text NOT NULL CHECK (form IN ('home', 'semi_stationary', 'stationary')),
+    provider_code text,
+    issued_on date NOT NULL,
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT service_plan_ends_after_start CHECK (valid_from <= valid_to),
+    CONSTRAINT service_plan_of_its_citizen UNIQUE (record_id, citizen_id)
+);
+
+CREATE INDEX service_plan_citizen ON register.service_plan (citizen_id);
+
+CREATE TABLE register.service_plan_line (
+    record_id uuid PRIMARY KEY,
+    plan_id uuid NOT NULL,
+    citizen_id uuid NOT NULL,
+    -- the class of item that the service's allowance is granted for
+    item_class text NOT NULL CHECK (item_class <> ''),
+    name text NOT NULL,
+    -- how long one visit may take, and how often it comes
+    norm_minutes smallint NOT NULL CHECK (norm_minutes BETWEEN 1 AND 1440),
+    times smallint NOT NULL CHECK (times > 0),
+    per text NOT NULL CHECK (per IN ('day', 'week', 'month', 'quarter', 'year', 'term')),
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT service_plan_line_once UNIQUE (plan_id, item_class),
+    CONSTRAINT line_of_the_plans_citizen
+    FOREIGN KEY (plan_id, citizen_id) REFERENCES register.service_plan (record_id, citizen_id)
+);
+
+CREATE INDEX service_plan_line_citizen ON register.service_plan_line (citizen_id);
+
+CREATE TABLE register.rehabilitation_plan (
+    record_id uuid PRIMARY KEY,
+    number text NOT NULL CONSTRAINT rehabilitation_plan_number_once UNIQUE CHECK (number <> ''),
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    -- the bureau of medical and social expertise (МСЭ)
+    issued_by text NOT NULL,
+    issued_on date NOT NULL,
+    disability text NOT NULL CHECK (disability IN ('1', '2', '3', 'child')),
+    valid_from date NOT NULL,
+    -- NULL: for life
+    valid_to date,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT rehabilitation_plan_ends_after_start CHECK (valid_from <= valid_to),
+    CONSTRAINT rehabilitation_plan_of_its_citizen UNIQUE (record_id, citizen_id)
+);
+
+CREATE INDEX rehabilitation_plan_citizen ON register.rehabilitation_plan (citizen_id);
+
+CREATE TABLE register.rehabilitation_measure (
+    record_id uuid PRIMARY KEY,
+    plan_id uuid NOT NULL,
+    citizen_id uuid NOT NULL,
+    item_class text NOT NULL CHECK (item_class <> ''),
+    name text NOT NULL,
+    quantity integer NOT NULL CHECK (quantity > 0),
+    executor text,
+    valid_from date NOT NULL,
+    valid_to date,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT rehabilitation_measure_once UNIQUE (plan_id, item_class, valid_from),
+    CONSTRAINT measure_ends_after_start CHECK (valid_from <= valid_to),
+    CONSTRAINT measure_of_the_plans_citizen
+    FOREIGN KEY (plan_id, citizen_id)
+    REFERENCES register.rehabilitation_plan (record_id, citizen_id)
+);
+
+CREATE INDEX rehabilitation_measure_citizen ON register.rehabilitation_measure (citizen_id);
+
+-- One medicine each (form 148-1/у-04(л)). Its key is also that of its allowance.
+CREATE TABLE register.prescription (
+    record_id uuid PRIMARY KEY,
+    series text NOT NULL CHECK (series <> ''),
+    number text NOT NULL CHECK (number <> ''),
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    -- the medicine's INN (МНН), as the item class that an allowance is granted for
+    item_class text NOT NULL CHECK (item_class <> ''),
+    quantity bigint NOT NULL CHECK (quantity > 0),
+    -- the diagnosis by МКБ-10
+    mkb_code text CHECK (mkb_code ~ '^[A-Z][0-9]{2}(\.[0-9]{1,2})?$'),
+    funding text NOT NULL CHECK (funding IN ('federal', 'regional', 'municipal')),
+    -- what the citizen pays
+    payment_percent smallint NOT NULL CHECK (payment_percent IN (0, 50)),
+    prescribed_on date NOT NULL,
+    valid_days smallint NOT NULL CHECK (valid_days IN (15, 30, 90)),
+    valid_to date GENERATED ALWAYS AS (prescribed_on + valid_days) STORED,
+    -- who prescribed it, and where
+    doctor text,
+    provider_code text,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    -- the number leads, since people search by it
+    CONSTRAINT prescription_number_once UNIQUE (number, series)
+);
+
+CREATE INDEX prescription_citizen ON register.prescription (citizen_id);
+
+-- Its key is also that of its allowance.
+CREATE TABLE register.certificate (
+    record_id uuid PRIMARY KEY,
+    number text NOT NULL CONSTRAINT certificate_number_once UNIQUE CHECK (number <> ''),
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    measure text NOT NULL CONSTRAINT certificate_measure_is_known REFERENCES regulations.measure,
+    -- the category that opened it
+    category text NOT NULL
+    CONSTRAINT certificate_category_is_known REFERENCES register.benefit_category,
+    item_class text NOT NULL CHECK (item_class <> ''),
+    amount_kopecks bigint NOT NULL CHECK (amount_kopecks > 0),
+    decided_on date NOT NULL,
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT certificate_ends_after_start CHECK (valid_from <= valid_to)
+);
+
+CREATE INDEX certificate_citizen ON register.certificate (citizen_id);
 
 CREATE TABLE register.personal_account (
-    account_number text PRIMARY KEY CHECK (account_number ~ '^[0-9]{10}$'),
+    record_id uuid PRIMARY KEY,
+    account_number text NOT NULL CHECK (account_number ~ '^[0-9A-ZА-Я/-]{4,20}$'),
+    provider_code text NOT NULL CHECK (provider_code <> ''),
     household_id uuid NOT NULL REFERENCES register.household,
-    provider_code text NOT NULL
+    -- of the dwelling, and the part of it that the norm covers, in hundredths of a square metre
+    area_dm2 integer CHECK (area_dm2 > 0),
+    norm_dm2 integer CHECK (norm_dm2 > 0),
+    residents smallint CHECK (residents > 0),
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    -- the number leads, since people search by it
+    CONSTRAINT account_of_one_household UNIQUE (account_number, provider_code)
 );
 
 CREATE INDEX personal_account_household ON register.personal_account (household_id);
 
-CREATE TABLE register.citizen_category (
+CREATE TABLE register.policy (
+    record_id uuid PRIMARY KEY,
     citizen_id uuid NOT NULL REFERENCES register.citizen,
-    category text NOT NULL REFERENCES register.benefit_category,
+    enp text NOT NULL CHECK (enp ~ '^[0-9]{16}$'),
+    insurer text NOT NULL CHECK (insurer <> ''),
+    -- the clinic that the citizen is attached to
+    clinic_code text,
+    valid_from date NOT NULL,
+    -- NULL: without an end
+    valid_to date,
+    -- goes on for another year by itself when its end comes near
+    prolongs boolean NOT NULL,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT policy_stands_once UNIQUE (enp, valid_from),
+    CONSTRAINT policy_ends_after_start CHECK (valid_from <= valid_to)
+);
+
+CREATE INDEX policy_citizen ON register.policy (citizen_id);
+CREATE INDEX policy_to_prolong ON register.policy (valid_to) WHERE prolongs;
+
+-- Its key is also that of its allowance.
+CREATE TABLE register.school_meals (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    -- the school's code as a provider, and the class
+    school_code text NOT NULL CHECK (school_code <> ''),
+    school_class text,
+    meal text NOT NULL CHECK (meal IN ('breakfast', 'lunch', 'breakfast_and_lunch')),
+    -- the category that opens it
+    category text NOT NULL
+    CONSTRAINT meals_category_is_known REFERENCES register.benefit_category,
     valid_from date NOT NULL,
     valid_to date NOT NULL,
-    evidence text NOT NULL,
-    PRIMARY KEY (citizen_id, category, valid_from),
-    CHECK (valid_from <= valid_to)
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT meals_stand_once UNIQUE (citizen_id, valid_from),
+    CONSTRAINT meals_end_after_start CHECK (valid_from <= valid_to)
 );
 
-CREATE TABLE register.prescription (
-    series text NOT NULL,
-    number text NOT NULL,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
-    item_class text NOT NULL,
-    quantity bigint NOT NULL CHECK (quantity > 0),
-    -- share that the budget pays
-    percent smallint NOT NULL CHECK (percent IN (50, 100)),
-    prescribed_on date NOT NULL,
-    valid_days smallint NOT NULL CHECK (valid_days IN (15, 30, 90)),
-    allowance_id uuid NOT NULL UNIQUE,
-    PRIMARY KEY (series, number)
+-- A measure granted by a decision. The copy that transactions use is rights.entitlement, under the
+-- same key.
+CREATE TABLE register.entitlement (
+    record_id uuid PRIMARY KEY,
+    citizen_id uuid REFERENCES register.citizen,
+    household_id uuid REFERENCES register.household,
+    holder_id uuid GENERATED ALWAYS AS (coalesce(citizen_id, household_id)) STORED NOT NULL,
+    measure text NOT NULL CONSTRAINT entitlement_measure_is_known REFERENCES regulations.measure,
+    category text NOT NULL
+    CONSTRAINT entitlement_category_is_known REFERENCES register.benefit_category,
+    decision_number text NOT NULL CHECK (decision_number <> ''),
+    decided_on date NOT NULL,
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    change_id bigint NOT NULL DEFAULT register.current_change(),
+    recorded_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT entitlement_of_one_holder CHECK ((citizen_id IS NULL) <> (household_id IS NULL)),
+    CONSTRAINT entitlement_stands_once UNIQUE (holder_id, measure, valid_from),
+    CONSTRAINT entitlement_ends_after_start CHECK (valid_from <= valid_to)
 );
 
-CREATE INDEX prescription_citizen ON register.prescription (citizen_id);
+CREATE INDEX entitlement_household ON register.entitlement (household_id)
+WHERE household_id IS NOT NULL;
+
+-- 21_register_rules.sql
+-- What holds for every kind of record: versions, history, and the rules among several records.
+
+-- Refuses that somebody represents, over others, themselves: A for B, B for C, C for A. All links
+-- of such a ring would have to be in force together with the new one. Writers wait for each other.
+CREATE FUNCTION register.refuse_representation_ring() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(tg_relid::oid::integer, -1);
+    IF EXISTS (
+        WITH RECURSIVE chain AS (
+            SELECT
+                a.citizen_id AS start_id, a.representative_id AS reached_id,
+                a.valid_from, coalesce(a.valid_to, 'infinity'::date) AS valid_to
+            FROM after AS a
+            UNION
+            SELECT
+                c.start_id, r.representative_id,
+                greatest(c.valid_from, r.valid_from),
+                least(c.valid_to, coalesce(r.valid_to, 'infinity'::date))
+            FROM chain AS c
+            INNER JOIN register.representative AS r ON c.reached_id = r.citizen_id
+            WHERE
+                c.reached_id <> c.start_id
+                AND c.valid_from <= coalesce(r.valid_to, 'infinity'::date)
+                AND r.valid_from <= c.valid_to
+        )
+        SELECT FROM chain WHERE start_id = reached_id
+    ) THEN
+        RAISE EXCEPTION 'a ring of representatives'
+            USING ERRCODE = 'exclusion_violation', CONSTRAINT = 'no_representation_ring',
+            SCHEMA = tg_table_schema, TABLE = tg_table_name;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Refuses that somebody is, over several households, a child of their own child: in one household
+-- the child of a head or spouse who in another one is the child of that person.
+CREATE FUNCTION register.refuse_household_ring() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(tg_relid::oid::integer, -1);
+    IF EXISTS (
+        WITH RECURSIVE parent AS (
+            SELECT c.citizen_id AS start_id, p.citizen_id AS reached_id
+            FROM (SELECT DISTINCT a.household_id FROM after AS a) AS h
+            INNER JOIN register.household_member AS c
+                ON h.household_id = c.household_id AND c.relation = 'child'
+            INNER JOIN register.household_member AS p
+                ON h.household_id = p.household_id AND p.relation IN ('head', 'spouse')
+            UNION
+            SELECT a.start_id, p.citizen_id
+            FROM parent AS a
+            INNER JOIN register.household_member AS c
+                ON a.reached_id = c.citizen_id AND c.relation = 'child'
+            INNER JOIN register.household_member AS p
+                ON c.household_id = p.household_id AND p.relation IN ('head', 'spouse')
+            WHERE a.reached_id <> a.start_id
+        )
+        SELECT FROM parent WHERE start_id = reached_id
+    ) THEN
+        RAISE EXCEPTION 'a ring of households'
+            USING ERRCODE = 'exclusion_violation', CONSTRAINT = 'no_household_ring',
+            SCHEMA = tg_table_schema, TABLE = tg_table_name;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER no_ring_insert AFTER INSERT ON register.representative
+REFERENCING NEW TABLE AS after
+FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_representation_ring();
+CREATE TRIGGER no_ring_update AFTER UPDATE ON register.representative
+REFERENCING NEW TABLE AS after
+FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_representation_ring();
+CREATE TRIGGER no_ring_insert AFTER INSERT ON register.household_member
+REFERENCING NEW TABLE AS after
+FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_household_ring();
+CREATE TRIGGER no_ring_update AFTER UPDATE ON register.household_member
+REFERENCING NEW TABLE AS after
+FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_household_ring();
+
+-- Every kind keeps its history and can be found by the change that made its rows.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT k.* FROM register.record_kind AS k ORDER BY k.rank LOOP
+        EXECUTE format(
+            'CREATE INDEX %1$I ON register.%2$I (change_id)',
+            one.table_name || '_change', one.table_name
+        );
+        EXECUTE format(
+            'CREATE TRIGGER next_version BEFORE UPDATE ON register.%I'
+            ' FOR EACH ROW EXECUTE FUNCTION register.next_version()', one.table_name
+        );
+        EXECUTE format(
+            'CREATE TRIGGER keep_superseded AFTER UPDATE ON register.%I'
+            ' REFERENCING OLD TABLE AS before'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION register.keep_history(%L, %L)',
+            one.table_name, one.kind, one.key_column
+        );
+        EXECUTE format(
+            'CREATE TRIGGER keep_removed AFTER DELETE ON register.%I'
+            ' REFERENCING OLD TABLE AS before'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION register.keep_history(%L, %L)',
+            one.table_name, one.kind, one.key_column
+        );
+        EXECUTE format(
+            'CREATE TRIGGER no_truncate BEFORE TRUNCATE ON register.%I'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_rewriting()', one.table_name
+        );
+    END LOOP;
+END
+$$;
+
+-- Of these there is one at a time: the rule's name, the table, whose, and the period's columns.
+DO $$
+DECLARE
+    one record;
+    event text;
+BEGIN
+    FOR one IN
+        SELECT r.* FROM (VALUES
+            ('representatives_overlap', 'representative', 'citizen_id,representative_id'),
+            ('circumstances_overlap', 'circumstance', 'citizen_id,circumstance'),
+            ('categories_overlap', 'citizen_category', 'citizen_id,category'),
+            ('service_plans_overlap', 'service_plan', 'citizen_id,form'),
+            ('policies_overlap', 'policy', 'citizen_id'),
+            ('meals_overlap', 'school_meals', 'citizen_id'),
+            ('entitlements_overlap', 'entitlement', 'holder_id,measure')
+        ) AS r (rule, table_name, subject)
+    LOOP
+        FOREACH event IN ARRAY ARRAY['INSERT', 'UPDATE'] LOOP
+            EXECUTE format(
+                'CREATE TRIGGER %I AFTER %s ON register.%I REFERENCING NEW TABLE AS after'
+                ' FOR EACH STATEMENT EXECUTE FUNCTION'
+                ' register.refuse_overlap(%L, ''record_id'', %L, ''valid_from'', ''valid_to'')',
+                'one_at_a_time_' || lower(event), event, one.table_name, one.rule, one.subject
+            );
+        END LOOP;
+    END LOOP;
+END
+$$;
 
 -- 30_rights.sql
 -- The bucket is a stable hash of the rights holder (rights.bucket_of); it leads every hot table,
@@ -751,7 +1520,8 @@ GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_
 GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;
-GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA register TO spk_register;
+-- Persons are reached through functions alone, which log who reads what, and write only in a change.
+GRANT SELECT ON register.benefit_category, register.record_kind TO spk_register;
 GRANT SELECT, INSERT, UPDATE ON rights.entitlement TO spk_register;
 -- Where an allowance's periods begin is fixed for good: moving it would start a fresh counter.
 GRANT SELECT, INSERT, UPDATE (granted, valid_to, priority) ON rights.allowance TO spk_register;
@@ -782,7 +1552,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA engine GRANT EXECUTE ON FUNCTIONS TO spk_proc
 ALTER DEFAULT PRIVILEGES IN SCHEMA rights GRANT EXECUTE ON FUNCTIONS
 TO spk_processing, spk_register, spk_issuing, spk_finance;
 ALTER DEFAULT PRIVILEGES IN SCHEMA cards GRANT EXECUTE ON FUNCTIONS TO spk_issuing, spk_operator;
-ALTER DEFAULT PRIVILEGES IN SCHEMA register GRANT EXECUTE ON FUNCTIONS TO spk_issuing;
+ALTER DEFAULT PRIVILEGES IN SCHEMA register GRANT EXECUTE ON FUNCTIONS TO spk_register;
 ALTER DEFAULT PRIVILEGES IN SCHEMA terminals GRANT EXECUTE ON FUNCTIONS
 TO spk_operator, spk_processing;
 ALTER DEFAULT PRIVILEGES IN SCHEMA reconciliation GRANT EXECUTE ON FUNCTIONS

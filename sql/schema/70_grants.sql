@@ -14,7 +14,8 @@ GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_
 GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;
-GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA register TO spk_register;
+-- Persons are reached through functions alone, which log who reads what, and write only in a change.
+GRANT SELECT ON register.benefit_category, register.record_kind TO spk_register;
 GRANT SELECT, INSERT, UPDATE ON rights.entitlement TO spk_register;
 -- Where an allowance's periods begin is fixed for good: moving it would start a fresh counter.
 GRANT SELECT, INSERT, UPDATE (granted, valid_to, priority) ON rights.allowance TO spk_register;
@@ -45,7 +46,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA engine GRANT EXECUTE ON FUNCTIONS TO spk_proc
 ALTER DEFAULT PRIVILEGES IN SCHEMA rights GRANT EXECUTE ON FUNCTIONS
 TO spk_processing, spk_register, spk_issuing, spk_finance;
 ALTER DEFAULT PRIVILEGES IN SCHEMA cards GRANT EXECUTE ON FUNCTIONS TO spk_issuing, spk_operator;
-ALTER DEFAULT PRIVILEGES IN SCHEMA register GRANT EXECUTE ON FUNCTIONS TO spk_issuing;
+ALTER DEFAULT PRIVILEGES IN SCHEMA register GRANT EXECUTE ON FUNCTIONS TO spk_register;
 ALTER DEFAULT PRIVILEGES IN SCHEMA terminals GRANT EXECUTE ON FUNCTIONS
 TO spk_operator, spk_processing;
 ALTER DEFAULT PRIVILEGES IN SCHEMA reconciliation GRANT EXECUTE ON FUNCTIONS

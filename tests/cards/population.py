@@ -39,7 +39,8 @@ MEMBERS = (
 
 async def populate(database: Database) -> None:
     """Write the citizens above and their household into a fresh database."""
-    async with database.connect() as connection:
+    async with database.connect() as connection, connection.transaction():
+        await connection.execute("SELECT register.begin_change('test', 'test', 'edit')")
         await connection.execute(
             "INSERT INTO regulations.region VALUES ($1, 'Asia/Yekaterinburg', 'Область', 'Region')",
             REGION,
@@ -53,11 +54,13 @@ async def populate(database: Database) -> None:
             [(*citizen, REGION) for citizen in CITIZENS],
         )
         await connection.execute(
-            "INSERT INTO register.household (household_id, region, address) VALUES ($1, $2, '—')",
+            "INSERT INTO register.household (household_id, number, region, address)"
+            " VALUES ($1, '1', $2, '—')",
             HOUSEHOLD,
             REGION,
         )
         await connection.executemany(
-            "INSERT INTO register.household_member VALUES ($1, $2, $3)",
+            "INSERT INTO register.household_member (record_id, household_id, citizen_id, relation)"
+            " VALUES (gen_random_uuid(), $1, $2, $3)",
             [(HOUSEHOLD, *member) for member in MEMBERS],
         )

@@ -106,7 +106,7 @@ def ids(rows: Rows, table: Table, column: str) -> set[object]:
         (PERSONAL_ACCOUNT, "household_id", HOUSEHOLD, "household_id"),
         (CITIZEN_CATEGORY, "citizen_id", CITIZEN, "citizen_id"),
         (PRESCRIPTION, "citizen_id", CITIZEN, "citizen_id"),
-        (PRESCRIPTION, "allowance_id", ALLOWANCE, "allowance_id"),
+        (PRESCRIPTION, "record_id", ALLOWANCE, "allowance_id"),
         (ALLOWANCE, "entitlement_id", ENTITLEMENT, "entitlement_id"),
         (ENTITLEMENT, "entitlement_id", ALLOWANCE, "entitlement_id"),
     ],
@@ -174,11 +174,12 @@ def test_prescriptions_became_their_allowances(rows: Rows, sources: RegionSource
         clause.measure: clause.percent for one in sources.regulations for clause in one.clauses
     }
     for row in rows[PRESCRIPTION]:
-        right = allowances[row["allowance_id"]]
+        right = allowances[row["record_id"]]
         assert row["item_class"] == right["item_class"]
         assert row["quantity"] == right["granted"]
         assert row["prescribed_on"] == right["valid_from"]
-        assert row["percent"] == percents[str(right["measure"])]
+        assert row["funding"] == right["funding"]
+        assert row["payment_percent"] == 100 - percents[str(right["measure"])]
     medicines = [row for row in rows[ALLOWANCE] if str(row["measure"]).startswith("MED.")]
     assert len(medicines) == len(rows[PRESCRIPTION]) > 300
 
