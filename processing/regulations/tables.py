@@ -22,6 +22,7 @@ CODE: Final = r"^[A-Z0-9][A-Z0-9.-]{0,15}$"
 ITEM: Final = r"^[A-Za-z0-9][A-Za-z0-9./-]{0,19}$"
 TARIFF: Final = r"^[A-Za-z0-9][A-Za-z0-9./-]{0,31}$"
 NUMBER: Final = r"^[0-9]{1,3}(\.[0-9]{1,3}){0,3}$"
+WORD: Final = r"^[a-z][a-z_]{0,31}$"
 FORMS: Final = {
     CODE: (
         "до 16 знаков: заглавные латинские буквы, цифры, точка, дефис",
@@ -34,6 +35,10 @@ FORMS: Final = {
     TARIFF: (
         "до 32 знаков: латинские буквы, цифры, точка, дефис, косая черта",
         "up to 32 of: letters A-Z a-z, digits, dot, hyphen, slash",
+    ),
+    WORD: (
+        "слово из строчных латинских букв и подчёркиваний",
+        "a word of small letters a-z and underscores",
     ),
     NUMBER: ("номер пункта, например 2.1", "the number of a clause, such as 2.1"),
 }
