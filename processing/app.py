@@ -42,6 +42,8 @@ from processing.authorization.tasks import keep_expiring
 from processing.cards.copies import CopiedCards, card_store
 from processing.cards.issuing import Issuing
 from processing.cards.report_check import IssuingAuthority
+from processing.cards.stop_list import StopListStore
+from processing.cards.tasks import keep_issuing
 from processing.gateways.http import HttpParts, Probe, http_application, probe_all
 from processing.gateways.iso8583 import Gateway
 from processing.gateways.port import GatewayLimits, GatewayMetrics
@@ -265,7 +267,10 @@ class Centre:
     async def _keep_until(self, stop: asyncio.Event, pools: TargetPools) -> None:
         """Look after partitions, reservations and embedded database until asked to stop."""
         loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(self._keep_partitions(pools))]
+        tasks = [
+            loop.create_task(self._keep_partitions(pools)),
+            loop.create_task(keep_issuing(_command("cards", "issue-stop-list"), self._log)),
+        ]
         lanes = {t.number: self._new_lane("expiry lane", t) for t in self._targets.targets}
         for number, lane in lanes.items():
             expiry = ExpiryStore(pools.pools[number])
@@ -358,6 +363,7 @@ class Centre:
                 measurements=measurements,
                 probes={**_probes(pools, hsm), **probes},
                 issuing=Issuing(cards, authority, self._clock),
+                stop_lists=StopListStore(issuing_pools.home),
             )
             runner = web.AppRunner(http_application(parts), access_log=None)
             await runner.setup()
@@ -520,9 +526,14 @@ def _asked_to_stop() -> asyncio.Event:
 
 def _worker_command(options: RunOptions) -> list[str]:
     """Return the command line of a worker, but for what differs from one to the next."""
-    program = "from processing.cli import main; main()"
     told = msgspec.json.encode(options).decode()
-    return [sys.executable, "-P", "-c", program, "centre", "worker", f"--options={told}"]
+    return _command("centre", "worker", f"--options={told}")
+
+
+def _command(*words: str) -> list[str]:
+    """Return the command line of `spk` with these words, whatever the path says."""
+    program = "from processing.cli import main; main()"
+    return [sys.executable, "-P", "-c", program, *words]
 
 
 def _port_of(runner: web.AppRunner) -> int:

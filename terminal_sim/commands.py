@@ -26,6 +26,7 @@ from terminal_sim.desk import (
     now_ms,
     open_till,
     present_card,
+    read_parameters,
     ring_up_patiently,
 )
 from terminal_sim.errors import TerminalError
@@ -40,6 +41,8 @@ from terminal_sim.screens import (
     show_totals,
 )
 from terminal_sim.serve import serve_cards
+from terminal_sim.stop_lists import StopListShelf, fetcher
+from terminal_sim.terminal import zone_of
 from terminal_sim.texts import Phrase
 from terminal_sim.till import Till
 
@@ -83,6 +86,27 @@ def _repeat_pending(console: Console, desk: Desk, till: Till) -> int:
         if result.decided:
             show_result(console, desk, till, result)
     return len(till.store.state.pending)
+
+
+@app.command
+def update(*, desk: Desk, source: Annotated[str | None, Parameter(name="--from")] = None) -> None:
+    """Fetch the newest stop-list, without which no card is served offline.
+
+    Args:
+        source: Address of the centre's HTTP gateway or of a mirror; else as in the parameter file.
+    """
+    try:
+        parameters = read_parameters(desk.params)
+        desk.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shelf = StopListShelf(desk.state_folder, parameters.content_keys)
+        lists = shelf.renew(fetcher(parameters, source))
+    except TerminalError as error:
+        print(f"spk terminal: {error.text(desk.lang)}", file=sys.stderr)
+        sys.exit(EXIT_NOT_DECIDED)
+    head = lists.newest
+    ends = (head.issued_at_ms + head.use_minutes * 60_000) / 1000
+    until = datetime.fromtimestamp(ends, zone_of(parameters.time_zone))
+    print(Phrase.STOP_LIST.say(desk.lang, number=head.number, until=f"{until:%d.%m.%Y %H:%M}"))
 
 
 @app.command

@@ -22,6 +22,7 @@ from terminal_sim.card import AskPin, PresentedCard, drawer_card, reader_card
 from terminal_sim.errors import Language, TerminalError
 from terminal_sim.link import Link
 from terminal_sim.order import check_reservable, holding_for, known_service, named_holder
+from terminal_sim.stop_lists import StopListShelf
 from terminal_sim.store import Store
 from terminal_sim.terminal import Terminal
 from terminal_sim.texts import Phrase
@@ -91,7 +92,8 @@ def open_till(desk: Desk) -> Iterator[Till]:
         terminal = Terminal(parameters, store.state, os.urandom)
         link = Link(parameters, now_ms)
         try:
-            yield Till(terminal, store, link, now_ms, pause)
+            shelf = StopListShelf(desk.state_folder, parameters.content_keys)
+            yield Till(terminal, store, link, now_ms, pause, shelf.lists)
         finally:
             link.close()
 

@@ -45,6 +45,10 @@ class Phrase(Enum):
     DECLINED = ("ОТКАЗ", "DECLINED")
     NOT_DECIDED = ("РЕШЕНИЯ НЕТ", "NOT DECIDED")
     OFFLINE = ("ЗАПИСАНО БЕЗ СВЯЗИ", "RECORDED OFFLINE")
+    STOP_LIST = (
+        "Стоп-лист {number} получен: без связи по нему можно обслуживать до {until}",
+        "Stop-list {number} fetched: cards may be served offline by it until {until}",
+    )
     TERMINAL = ("Терминал", "Terminal")
     NUMBER = ("Операция", "Number")
     CARD = ("Карта", "Card")

@@ -18,6 +18,7 @@ from processing.wire.iso8583.messages import (
     TotalsAnswer,
 )
 from processing.wire.outcome import TEXTS, Outcome
+from processing.wire.stop_list import StopLists
 from processing.wire.transaction import (
     Answer,
     Evidence,
@@ -49,6 +50,7 @@ from terminal_sim.state import (
     holds,
     quoted,
 )
+from terminal_sim.stop_lists import check_unserved
 from terminal_sim.store import Store
 from terminal_sim.terminal import Judgement, Terminal, Verdict, checked
 
@@ -126,8 +128,10 @@ class Till:
         link: Link,
         now_ms: Callable[[], int],
         pause: Pause,
+        stop_lists: StopLists | None = None,
     ) -> None:
         self.terminal = terminal
+        self._stop_lists = stop_lists
         self.store = store
         self._link = link
         self._link.use(terminal.mac_key)
@@ -205,8 +209,19 @@ class Till:
             evidence=sale.evidence,
             offline=sale.offline,
             kind=sale.kind,
+            stop_list_version=self._looked_up(card) if sale.offline else 0,
         )
         return self._keep_and_send(self._signed(unsigned, card, ask_pin), offline=sale.offline)
+
+    def _looked_up(self, card: PresentedCard) -> int:
+        """Return the number of the stop-list that lets this card be served without the centre.
+
+        Raises `StoppedCardError`. A terminal enrolled before there were stop-lists has none, and
+        no key to believe one by: 0.
+        """
+        if not self.terminal.parameters.content_keys:
+            return 0
+        return check_unserved(self._stop_lists, card.identity, self._now_ms())
 
     def _keep_and_send(self, request: Request, *, offline: bool) -> Result:
         """Put a request on the disk, then ask for its decision unless it is to wait there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,15 +12,21 @@ from uuid import UUID
 import cyclopts
 from cyclopts import Parameter
 
+from hsm_stub.client.async_client import connect_async
 from processing.cards.copies import card_store
 from processing.cards.model import CardCode
 from processing.cards.stations import new_token, token_sha256
+from processing.cards.stop_list import IssuedList, StopListStore
+from processing.cards.stop_list import issue_stop_list as issue_stop_list_now
 from processing.cards.store import CardStore
+from processing.kernel.clock import SystemClock
 from processing.kernel.config import read_settings
+from processing.kernel.database import REPORTING_LIMITS
 from processing.kernel.errors import ConfigurationError
 from processing.kernel.private_file import write_private_file
 from processing.kernel.roles import Role
 from processing.kernel.target_pools import open_targets
+from processing.wire.statement import Domain
 
 APPLICATION_NAME: Final = "spk cards"
 
@@ -69,6 +76,40 @@ def unblock(card_id: CardId, /) -> None:
     """Let a blocked card work again, as when a lost card was found."""
     asyncio.run(_set_state(card_id, CardCode.ACTIVE))
     print(f"Card {card_id} is active")
+
+
+@app.command
+def issue_stop_list(
+    *,
+    complete: Annotated[
+        bool, Parameter(help="A complete list, though an increment would do.")
+    ] = False,
+) -> None:
+    """Issue the next stop-list; a running centre does so every ten minutes by itself."""
+    issued = asyncio.run(_issue_stop_list(complete=complete))
+    kind = "complete" if issued.complete else f"what changed since number {issued.base}"
+    print(
+        f"Stop-list {issued.number} ({kind}): {issued.stopped} cards are stopped, "
+        f"{len(issued.body)} bytes"
+    )
+
+
+async def _issue_stop_list(*, complete: bool) -> IssuedList:
+    settings = read_settings(os.environ)
+    async with (
+        open_targets(settings, Role.ISSUING, APPLICATION_NAME, limits=REPORTING_LIMITS) as targets,
+        connect_async(settings.hsm_address) as hsm,
+    ):
+        region = int((await hsm.status()).region_code)
+
+        async def sign(document: bytes) -> tuple[bytes, bytes]:
+            sha256 = hashlib.sha256(document).digest()
+            signed = await hsm.sign_statement(Domain.STOP_LIST.value, sha256)
+            return signed.key_id, signed.signature
+
+        store = StopListStore(targets.home)
+        clock = SystemClock(settings.time_zone)
+        return await issue_stop_list_now(store, sign, region, clock, complete=complete)
 
 
 async def _add_station(name: str, sha256: bytes, *, renew: bool) -> bool:

@@ -10,6 +10,7 @@
 | POST /issuing/v1/orders/{order_id}/card | `IssuedCard` |
 | GET /issuing/v1/cards/{card_id} | `CardStatus` |
 | POST /issuing/v1/cards/{card_id}/block | `CardStatus` |
+| GET /terminals/v1/stop-list/… | files, see `processing.gateways.stop_lists` |
 
 Everything under /issuing needs `Authorization: Bearer TOKEN`. Bodies are `processing.wire.api`,
 failures RFC 9457 problems.
@@ -29,12 +30,14 @@ from aiohttp import web
 
 from processing.cards.issuing import Issuing
 from processing.cards.model import Refusal
+from processing.cards.stop_list import StopListStore
 from processing.gateways.problems import (
     answer_with_problems,
     at_most,
     problem_response,
     refusal_response,
 )
+from processing.gateways.stop_lists import stop_list_application
 from processing.kernel.metrics import Measurements
 from processing.wire.api import (
     BODY_BYTES_MAX,
@@ -66,12 +69,13 @@ _B = TypeVar("_B", OrderRequest, IssueReport)
 class HttpParts:
     """What the gateway stands on. `probes` by the name of the part they look at.
 
-    `issuing` None leaves the issuing API out.
+    `issuing` None leaves the issuing API out, `stop_lists` None the stop-lists.
     """
 
     measurements: Measurements
     probes: Mapping[str, Probe]
     issuing: Issuing | None = None
+    stop_lists: StopListStore | None = None
 
 
 _PARTS: Final = web.AppKey("parts", HttpParts)
@@ -88,6 +92,8 @@ def http_application(parts: HttpParts) -> web.Application:
     app.router.add_get("/metrics", _metrics)
     if parts.issuing is not None:
         app.add_subapp("/issuing/v1", _issuing_application(parts.issuing))
+    if parts.stop_lists is not None:
+        app.add_subapp("/terminals/v1/stop-list", stop_list_application(parts.stop_lists))
     return app
 
 

@@ -50,6 +50,9 @@ def enrol(
         str | None, Parameter(help="Where the terminal reaches the centre; else as it listens.")
     ] = None,
     centre_port: Annotated[int | None, Parameter(help="As centre-host.")] = None,
+    content_url: Annotated[
+        str | None, Parameter(help="Where it fetches stop-lists; else the centre's HTTP gateway.")
+    ] = None,
     framing: FramingName = FramingName.LENGTH_2,
     profile: ProfileName = ProfileName.BINARY,
     replace: Annotated[bool, Parameter(help="Write over an existing file.")] = False,
@@ -65,7 +68,15 @@ def enrol(
         listen.port if centre_port is None else centre_port,
     )
     content = asyncio.run(
-        _parameters(settings, terminal_id, address, framing, profile, new_keys=new_keys)
+        _parameters(
+            settings,
+            terminal_id,
+            address,
+            framing,
+            profile,
+            content_url=content_url,
+            new_keys=new_keys,
+        )
     )
     write_private_file(out, content, replace=replace)
     print(f"Terminal {terminal_id}: parameters for {address} written to {out}")
@@ -136,6 +147,7 @@ async def _parameters(
     framing: FramingName,
     profile: ProfileName,
     *,
+    content_url: str | None,
     new_keys: bool,
 ) -> bytes:
     async with _store(settings) as store, connect_async(settings.hsm_address) as hsm:
@@ -153,6 +165,7 @@ async def _parameters(
             SystemClock(terminal.time_zone).local_date(),
             framing=framing,
             profile=profile,
+            content_url=content_url or f"http://{settings.http_listen}",
         )
     return parameters.encode()
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Final
 
 from hsm_stub.client.async_client import AsyncHsmClient
+from hsm_stub.client.commands import KeyState, PublicKeys
 from processing.kernel.config import ListenAddress
 from processing.kernel.errors import ConfigurationError
 from processing.terminals.model import Terminal
 from processing.terminals.store import TerminalStore
-from processing.wire.parameter_file import FramingName, ParameterFile, ProfileName
+from processing.wire.parameter_file import (
+    CONTENT_KEYS_MAX,
+    FramingName,
+    ParameterFile,
+    ProfileName,
+)
+
+CONTENT_KEY: Final = "content signing"
+"""What the key service calls the key that signs files for terminals."""
 
 
 async def parameters_of(
@@ -21,6 +31,7 @@ async def parameters_of(
     *,
     framing: FramingName,
     profile: ProfileName,
+    content_url: str = "",
 ) -> ParameterFile:
     """Return the parameters of a terminal that reaches the centre at `centre`.
 
@@ -51,6 +62,8 @@ async def parameters_of(
             terminal.terminal_id, terminal.exchange_generation
         ),
         receipt_public_key=public.receipt_key,
+        content_keys=_content_keys(public),
+        content_url=content_url,
         issuing_ca=public.issuing_certificates[0],
         services=offer.services,
         items=offer.items,
@@ -60,3 +73,10 @@ async def parameters_of(
             f"the parameters of {terminal.terminal_id} are not sound: {'; '.join(faults)}"
         )
     return parameters
+
+
+def _content_keys(public: PublicKeys) -> tuple[bytes, ...]:
+    """Return the points that files may be signed with, the one in use first."""
+    keys = [one for one in public.keys if one.key == CONTENT_KEY and one.point]
+    in_use = sorted(keys, key=lambda one: (one.state is not KeyState.ACTIVE, -one.generation))
+    return tuple(one.point for one in in_use[:CONTENT_KEYS_MAX])

@@ -23,6 +23,7 @@ ITEMS_MAX: Final = 20_000
 MAC_KEY_BYTES: Final = 16
 EXCHANGE_KEY_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 65
+CONTENT_KEYS_MAX: Final = 16
 
 
 class FramingName(StrEnum):
@@ -94,8 +95,10 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `mac_key` is the AES-128 key of generation `key_generation` (DE53), `exchange_key` the AES-256
     key under which the next one comes, empty where keys are changed only by a new file (docs/
     keys.md); `receipt_public_key` the
-    centre's P-256 point, uncompressed (65 bytes); `issuing_ca` the DER certificate that card
-    certificates chain to; `time_zone` the region's IANA name, which gives the business date.
+    centre's P-256 point, uncompressed (65 bytes); `content_keys` those that sign stop-lists and
+    other files, the active one first, and `content_url` where the files are; `issuing_ca` the DER
+    certificate that card certificates chain to; `time_zone` the region's IANA name, which gives
+    the business date.
     """
 
     version: int = VERSION
@@ -114,6 +117,8 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     receipt_public_key: bytes
     issuing_ca: bytes
     exchange_key: bytes = b""
+    content_keys: tuple[bytes, ...] = ()
+    content_url: str = ""
     services: tuple[ServiceParameters, ...] = ()
     items: tuple[ItemParameters, ...] = ()
 
@@ -157,6 +162,11 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 len(self.receipt_public_key) == PUBLIC_KEY_BYTES
                 and self.receipt_public_key[0] == 4,
                 f"receipt_public_key: an uncompressed point of {PUBLIC_KEY_BYTES} bytes",
+            ),
+            (
+                len(self.content_keys) <= CONTENT_KEYS_MAX
+                and all(len(key) == PUBLIC_KEY_BYTES and key[0] == 4 for key in self.content_keys),
+                f"content_keys: at most {CONTENT_KEYS_MAX} points of {PUBLIC_KEY_BYTES} bytes",
             ),
             (bool(self.issuing_ca), "issuing_ca: a certificate (DER)"),
             (len(self.services) <= SERVICES_MAX, f"services: at most {SERVICES_MAX}"),

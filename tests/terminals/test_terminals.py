@@ -163,6 +163,8 @@ def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> 
         mac_key=key,
         exchange_key=exchange_key,
         receipt_public_key=public.receipt_key,
+        content_keys=(public.active_point("content signing"),),
+        content_url="http://centre.example:8580",
         issuing_ca=public.issuing_certificates[0],
         services=(
             ServiceParameters(
@@ -222,6 +224,7 @@ async def test_parameters_hold_all_a_terminal_must_know(
             TODAY,
             framing=FramingName.LENGTH_4_ASCII,
             profile=ProfileName.HEX,
+            content_url="http://centre.example:8580",
         )
         public = await hsm.public_keys()
         key = await hsm.derive_terminal_key("AP000001", 7)
