@@ -14,6 +14,8 @@ from hsm_stub.client.client import connect
 from hsm_stub.home import default_keys, default_url
 
 app = cyclopts.App(name="hsm", help="Make keys and run the key service.")
+app.command("hsm_stub.policy_commands:app", name="policy")
+app.command("hsm_stub.audit_commands:app", name="audit")
 
 Keys = Annotated[Path | None, Parameter(help="Key file; default: hsm/keys.spk in SPK_HOME.")]
 PassphraseFile = Annotated[
@@ -58,6 +60,9 @@ def run(
     token_file: TokenFile = None,
     passphrase_file: PassphraseFile = None,
     verbose: Annotated[bool, Parameter(help="Log the frequent commands too.")] = False,
+    accept_policy: Annotated[
+        bool, Parameter(help="Start with a policy file that was changed by hand; once.")
+    ] = False,
 ) -> None:
     """Serve the keys until SIGTERM or Ctrl-C; log lines go to stderr."""
     from hsm_stub.launch import RunOptions, run_service
@@ -69,6 +74,7 @@ def run(
         token_file=token_file,
         passphrase_file=passphrase_file,
         verbose=verbose,
+        accept_policy=accept_policy,
     )
     run_service(options, os.environ)
 
@@ -86,8 +92,13 @@ def status(*, url: Url = None, token_file: TokenFile = None) -> None:
     console.print(
         f"key service at {address}: {answer.backend} backend, region {answer.region_code}, "
         f"up {answer.uptime_ms // 1000} s, {answer.connections} connections, "
-        f"receipt key {answer.receipt_key_id.hex()}",
+        f"receipt key {answer.receipt_key_id.hex()}, policy {answer.policy!r}",
         highlight=False,
+    )
+    console.print(
+        f"audit: {answer.audit_records} records, the last is {answer.audit_head.hex()}",
+        highlight=False,
+        soft_wrap=True,
     )
     table = Table("key", "purpose", "uses since start")
     for use in answer.key_uses:
@@ -96,8 +107,37 @@ def status(*, url: Url = None, token_file: TokenFile = None) -> None:
 
 
 @app.command
+def approvals(*, url: Url = None, token_file: TokenFile = None) -> None:
+    """List what other clients asked for and you may approve."""
+    with connect(url or default_url(os.environ), token_file=token_file) as client:
+        pending = client.approvals()
+    for one in pending:
+        facts = " ".join(f"{name}={value}" for name, value in one.facts.items())
+        print(
+            f"{one.approval_id.hex()}  {one.client}: {one.command} with the {one.key} key {facts} "
+            f"({one.approvals_missing} approvals missing)"
+        )
+    if not pending:
+        print("nothing waits for approval")
+
+
+@app.command
+def approve(approval: str, /, *, url: Url = None, token_file: TokenFile = None) -> None:
+    """Approve what another client asked for; APPROVAL is the number that it was told."""
+    from hsm_stub.errors import ServiceError
+
+    try:
+        approval_id = bytes.fromhex(approval)
+    except ValueError:
+        raise ServiceError(f"{approval!r} is no approval's number: 32 digits 0-9 a-f") from None
+    with connect(url or default_url(os.environ), token_file=token_file) as client:
+        client.approve(approval_id)
+    print("approved; the one who asked may ask again now")
+
+
+@app.command
 def export_public(out_dir: Path, /, *, url: Url = None, token_file: TokenFile = None) -> None:
-    """Write receipt-public-key.pem and issuing-ca.pem, all that a verifier needs, to OUT_DIR."""
+    """Write what verifiers need to OUT_DIR: every public key, and the issuing CAs' certificates."""
     from hsm_stub.public_files import write_public_files
 
     with connect(url or default_url(os.environ), token_file=token_file) as client:

@@ -8,6 +8,9 @@ ServiceError
 │   ├── KeyFileDamaged       its bytes are not what was written
 │   └── WrongPassphrase      its bytes are sound and the passphrase does not open them
 ├── RotationRefused          a key cannot go on to its next generation or state
+├── PolicyError              the policy is not sound
+├── AuditError               the audit cannot be written
+│   └── AuditDamaged         it is not what was written
 ├── PassphraseMissing        no passphrase was given
 └── ListenError
     └── AlreadyRunning       another service answers at this address
@@ -52,6 +55,20 @@ class WrongPassphrase(KeyFileError):
 
 class RotationRefused(ServiceError):
     """A key cannot go on to its next generation, or a generation not to that state."""
+
+
+class PolicyError(ServiceError):
+    """The policy is not sound, or not the one that was installed."""
+
+    exit_code = 2
+
+
+class AuditError(ServiceError):
+    """The audit cannot be written."""
+
+
+class AuditDamaged(AuditError):
+    """The audit is not what was written."""
 
 
 class PassphraseMissing(ServiceError):

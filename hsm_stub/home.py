@@ -25,6 +25,16 @@ def default_keys(environment: Mapping[str, str]) -> Path:
     return home(environment) / "hsm" / "keys.spk"
 
 
+def audit_folder(keys: Path) -> Path:
+    """Return the folder of the audit of the keys in a file: beside it."""
+    return keys.parent / "audit"
+
+
+def policy_file(keys: Path) -> Path:
+    """Return the file of the policy of the keys in a file: beside it."""
+    return keys.parent / "policy.toml"
+
+
 def default_url(environment: Mapping[str, str]) -> str:
     """Return the service's address: SPK_HSM, else a socket in the home folder."""
     return environment.get("SPK_HSM", "").strip() or f"unix:{home(environment) / 'hsm.sock'}"

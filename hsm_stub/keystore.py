@@ -12,7 +12,6 @@ import hashlib
 import os
 import secrets
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -30,7 +29,8 @@ from hsm_stub.errors import (
     KeyFileMissing,
     WrongPassphrase,
 )
-from hsm_stub.key_material import KeyMaterial
+from hsm_stub.key_material import KeyMaterial, checked
+from hsm_stub.private_file import write_private
 
 FILE_BYTES_MAX: Final = 64 * 1024
 SCRYPT_LOG2_N: Final = 17
@@ -50,6 +50,41 @@ class KeyFileHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     nonce_hex: Annotated[str, Meta(pattern=r"^[0-9a-f]{24}\Z")]
 
 
+class OpenedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of a file, with what opens and closes it."""
+
+    material: KeyMaterial
+    header: KeyFileHeader
+    key: bytes
+
+    def __repr__(self) -> str:
+        """Return the name alone: keys must not reach a log."""
+        return "OpenedFile(<hidden>)"
+
+    def content(self) -> bytes:
+        """Return the whole file, under a fresh nonce."""
+        nonce = secrets.token_bytes(12)
+        header = msgspec.structs.replace(self.header, nonce_hex=nonce.hex())
+        head = msgspec.json.encode(header)
+        plain = msgspec.msgpack.encode(self.material)
+        ciphertext = AESGCM(self.key).encrypt(nonce, plain, head)
+        content = head + b"\n" + ciphertext
+        return content + hashlib.sha256(content).digest()
+
+    def with_material(self, material: KeyMaterial) -> OpenedFile:
+        """Return the same file with other keys in it."""
+        return msgspec.structs.replace(self, material=checked(material))
+
+    def again(self, path: Path) -> OpenedFile:
+        """Return the file as it is on the disk now, under the same passphrase."""
+        header, head, ciphertext = _parts(path)
+        if header.salt_hex != self.header.salt_hex:
+            raise WrongPassphrase(f"{path} has another passphrase now; start the service anew")
+        return msgspec.structs.replace(
+            self, material=_decrypted(path, self.key, header, head, ciphertext), header=header
+        )
+
+
 def create_key_file(
     path: Path, material: KeyMaterial, passphrase: str, scrypt_log2_n: int = SCRYPT_LOG2_N
 ) -> None:
@@ -58,10 +93,17 @@ def create_key_file(
     Raises `KeyFileExists` rather than overwrite, `KeyFileError` when the folder cannot be written.
     """
     refuse_existing(path)
-    content = _sealed(material, passphrase, scrypt_log2_n)
+    header = KeyFileHeader(
+        scrypt_log2_n=scrypt_log2_n,
+        scrypt_r=8,
+        scrypt_p=1,
+        salt_hex=secrets.token_hex(16),
+        nonce_hex="0" * 24,
+    )
+    key = _encryption_key(header, passphrase)
+    content = OpenedFile(material=material, header=header, key=key).content()
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_new(path, content)
+        write_private(path, content, new=True)
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
@@ -70,9 +112,25 @@ def create_key_file(
 
 def open_key_file(path: Path, passphrase: str) -> KeyMaterial:
     """Return the keys in `path`; each `KeyFileError` says what is wrong and what to do."""
-    head, ciphertext = _checked_parts(path, _read_private(path))
-    header = _header(path, head)
+    return read_key_file(path, passphrase).material
+
+
+def read_key_file(path: Path, passphrase: str) -> OpenedFile:
+    """As `open_key_file`, with what is needed to write the file again."""
+    header, head, ciphertext = _parts(path)
     key = _encryption_key(header, passphrase)
+    material = _decrypted(path, key, header, head, ciphertext)
+    return OpenedFile(material=material, header=header, key=key)
+
+
+def _parts(path: Path) -> tuple[KeyFileHeader, bytes, bytes]:
+    head, ciphertext = _checked_parts(path, _read_private(path))
+    return _header(path, head), head, ciphertext
+
+
+def _decrypted(
+    path: Path, key: bytes, header: KeyFileHeader, head: bytes, ciphertext: bytes
+) -> KeyMaterial:
     try:
         plain = AESGCM(key).decrypt(bytes.fromhex(header.nonce_hex), ciphertext, head)
     except InvalidTag:
@@ -83,22 +141,6 @@ def open_key_file(path: Path, passphrase: str) -> KeyMaterial:
         return msgspec.msgpack.decode(plain, type=KeyMaterial)
     except msgspec.DecodeError:
         raise KeyFileDamaged(f"{path} opens, but does not hold the keys of this release") from None
-
-
-def _sealed(material: KeyMaterial, passphrase: str, scrypt_log2_n: int) -> bytes:
-    nonce = secrets.token_bytes(12)
-    header = KeyFileHeader(
-        scrypt_log2_n=scrypt_log2_n,
-        scrypt_r=8,
-        scrypt_p=1,
-        salt_hex=secrets.token_hex(16),
-        nonce_hex=nonce.hex(),
-    )
-    head = msgspec.json.encode(header)
-    key = _encryption_key(header, passphrase)
-    ciphertext = AESGCM(key).encrypt(nonce, msgspec.msgpack.encode(material), head)
-    content = head + b"\n" + ciphertext
-    return content + hashlib.sha256(content).digest()
 
 
 def _encryption_key(header: KeyFileHeader, passphrase: str) -> bytes:
@@ -146,26 +188,6 @@ def _read_private(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise KeyFileError(f"the key file {path} cannot be read: {error.strerror}") from None
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """Write beside `path`, then link it into place: linking fails where a file stands already."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(part, path)
-    finally:
-        with suppress(FileNotFoundError):
-            part.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def refuse_existing(path: Path) -> None:

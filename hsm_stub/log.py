@@ -38,30 +38,7 @@ def command_level(command: c.Command) -> int:
             return logging.INFO
         case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.SignReceiptBlock():
             return logging.DEBUG
-        case c.DrawChallenge():
+        case c.DrawChallenge() | c.GetApprovals():
             return logging.DEBUG
-
-
-def command_facts(command: c.Command) -> dict[str, str | int]:
-    """Return what a log line may tell of `command`: whose key, which block; nothing secret."""
-    match command:
-        case c.DeriveTerminalKey(terminal_id=terminal_id, key_id=key_id):
-            return {"terminal": terminal_id, "key_id": key_id}
-        case c.DeriveExchangeKey(terminal_id=terminal_id, exchange_id=exchange_id):
-            return {"terminal": terminal_id, "exchange_id": exchange_id}
-        case c.WrapTerminalKey(terminal_id=terminal_id, key_id=key_id, exchange_id=exchange_id):
-            return {"terminal": terminal_id, "key_id": key_id, "exchange_id": exchange_id}
-        case c.DeriveCardAdminKey(card_guid=guid, version=version):
-            return {"card_guid": guid.hex(), "version": version}
-        case c.BeginCardAdmin(card_guid=guid, version=version):
-            return {"card_guid": guid.hex(), "version": version}
-        case c.IssueCardCertificate(card_guid=guid, slot=slot):
-            return {"card_guid": guid.hex(), "slot": slot.value}
-        case c.SignReceiptBlock(lane=lane, block=block):
-            return {"lane": lane, "block": block}
-        case c.SignStatement(domain=domain, document_sha256=digest):
-            return {"domain": domain, "document_sha256": digest.hex()}
-        case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.FinishCardAdmin():
-            return {}
-        case c.DrawChallenge():
-            return {}
+        case c.Approve() | c.InstallPolicy() | c.ReloadKeys():
+            return logging.INFO

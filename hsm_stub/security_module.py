@@ -21,22 +21,12 @@ from hsm_stub.certificates import card_certificate
 from hsm_stub.client import commands as c
 from hsm_stub.errors import CommandRefused
 from hsm_stub.keyring import KeyEntry, KeyName, MasterKey, SigningKey
+from hsm_stub.uses import signer_of
 from processing.wire.receipt import block_statement
 from processing.wire.statement import Domain, statement_bytes
 
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 CHALLENGE_BYTES: Final = 32
-
-_KEY_OF_DOMAIN: Final = {
-    Domain.CHECKPOINT: SigningKey.JOURNAL,
-    Domain.STOP_LIST: SigningKey.CONTENT,
-    Domain.SOCIAL_PASSPORT: SigningKey.CONTENT,
-    Domain.PARAMETER_FILE: SigningKey.CONTENT,
-    Domain.TEXT_CATALOGUE: SigningKey.CONTENT,
-    Domain.TEMPORARY_CARD: SigningKey.CONTENT,
-    Domain.REGISTER_MESSAGE: SigningKey.CONTENT,
-}
-"""What a client may have signed. The other domains are the service's own."""
 
 
 class SecurityModule:
@@ -99,6 +89,8 @@ class SecurityModule:
                 return self._sign_statement(command)
             case c.DrawChallenge():
                 return c.Challenge(challenge=self._backend.random(CHALLENGE_BYTES))
+            case c.Approve() | c.GetApprovals() | c.InstallPolicy() | c.ReloadKeys():
+                raise CommandRefused(c.Refusal.NOT_ALLOWED, "this is for the desk to do")
 
     def sign_own(
         self, key: SigningKey, domain: Domain, document_sha256: bytes
@@ -112,6 +104,22 @@ class SecurityModule:
         digest = hashlib.sha256(statement).digest()
         raw = self._backend.sign_digest(key, entry.generation, digest)
         return entry.key_id, low_s(raw)
+
+    def sign_audit(self, digest: bytes) -> tuple[bytes, bytes, int]:
+        """Return key id, signature and generation over a record's digest, for the audit's seals."""
+        key_id, signature = self.sign_own(SigningKey.AUDIT, Domain.KEY_AUDIT, digest)
+        return key_id, signature, self._backend.ring.active(SigningKey.AUDIT).generation
+
+    def audit_point(self) -> bytes:
+        """Return the audit key's public point."""
+        return self._backend.ring.active(SigningKey.AUDIT).public_point
+
+    def take_over(self, before: SecurityModule) -> None:
+        """Go on where another module ended: its counts, its open authentications, its clock."""
+        self._uses = before._uses
+        self._authentications = before._authentications
+        self._started_ms = before._started_ms
+        before._backend.close()
 
     def close(self) -> None:
         """Forget open authentications and close the backend."""
@@ -223,18 +231,6 @@ class SecurityModule:
 
     def _count(self, key: KeyName, purpose: str) -> None:
         self._uses[key.value, purpose] += 1
-
-
-def signer_of(domain: str) -> tuple[Domain, SigningKey]:
-    """Return what a client may have signed under this name, and with which key.
-
-    Raises `CommandRefused` for other names and for the service's own domains.
-    """
-    for one, key in _KEY_OF_DOMAIN.items():
-        if one.value == domain:
-            return one, key
-    allowed = ", ".join(one.value for one in _KEY_OF_DOMAIN)
-    raise CommandRefused(c.Refusal.BAD_ARGUMENT, f"domain is none of: {allowed}")
 
 
 def low_s(signature: bytes) -> bytes:

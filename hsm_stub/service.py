@@ -32,20 +32,23 @@ from hsm_stub.client.handshake import (
     HANDSHAKE_TIMEOUT_MS,
     PROTOCOL_VERSION,
     Hello,
-    hello_is_right,
     new_greeting,
     welcome_to,
 )
-from hsm_stub.errors import CommandRefused
+from hsm_stub.desk import Caller, Desk
+from hsm_stub.doorman import Doorman, uid_of
+from hsm_stub.errors import AuditError, CommandRefused
 from hsm_stub.listening import BACKLOG, Listening
-from hsm_stub.log import command_facts, command_level
-from hsm_stub.security_module import SecurityModule
+from hsm_stub.log import command_level
+from hsm_stub.uses import command_facts
 
 CONNECTIONS_MAX: Final = 64
 BODY_TIMEOUT_MS: Final = 10_000
 """Longest wait for the rest of a frame once its length came."""
 WRITE_TIMEOUT_MS: Final = 10_000
 """Longest wait for a client to take an answer."""
+TICK_MS: Final = 1_000
+"""How often the audit's sums are written and brought to the disk."""
 STOP_TIMEOUT_MS: Final = 5_000
 """Longest wait, at the stop, for answers under way."""
 REASON_CHARS_MAX: Final = 300
@@ -64,22 +67,22 @@ class _BadFrame(Exception):
 
 
 class Service:
-    """Serves a `SecurityModule` at an open socket until it is stopped.
+    """Serves a `Desk` at an open socket until it is stopped.
 
-    `token` is what clients must know, empty for a unix socket. `monotonic_us` times commands.
+    `doorman` says who may come in. `monotonic_us` times commands.
     """
 
     def __init__(
         self,
-        module: SecurityModule,
+        desk: Desk,
         listening: Listening,
-        token: bytes,
+        doorman: Doorman,
         log: FilteringBoundLogger,
         monotonic_us: Callable[[], int],
     ) -> None:
-        self._module = module
+        self._desk = desk
         self._listening = listening
-        self._token = token
+        self._doorman = doorman
         self._log = log
         self._monotonic_us = monotonic_us
         self._connections: dict[asyncio.Task[None], _Connection] = {}
@@ -92,18 +95,31 @@ class Service:
             self._serve, sock=self._listening.socket, backlog=BACKLOG
         )
         self._log.info("listening", address=str(self._listening.address))
+        ticking = asyncio.create_task(self._tick())
         try:
             await self._stopping.wait()
         finally:
             server.close()
             await self._finish_connections()
-            self._module.close()
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+            self._desk.close()
             self._listening.close()
             self._log.info("stopped")
 
     def stop(self) -> None:
         """Ask the service to end; `run` returns when it has."""
         self._stopping.set()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_MS / 1000)
+            try:
+                self._desk.tick()
+                # A disk may take long; nobody waits for it meanwhile.
+                await asyncio.to_thread(self._desk.sync)
+            except (AuditError, OSError) as error:
+                self._log.error("audit not written", reason=str(error))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
@@ -116,10 +132,11 @@ class Service:
                     c.Refusal.BUSY, f"{CONNECTIONS_MAX} connections are open; try later"
                 )
             self._connections[task] = connection
-            await self._greet(connection)
+            caller = await self._greet(connection)
+            log = log.bind(client=caller.client)
             log.debug("connected")
             while not self._stopping.is_set():
-                await self._answer_one(connection, log)
+                await self._answer_one(connection, caller, log)
         except _BadFrame as bad:
             log.warning("connection refused", code=bad.code.value, reason=bad.message)
             await connection.say_last(
@@ -136,7 +153,7 @@ class Service:
             self._connections.pop(task, None)
             connection.close()
 
-    async def _greet(self, connection: _Connection) -> None:
+    async def _greet(self, connection: _Connection) -> Caller:
         greeting = new_greeting()
         async with asyncio.timeout(HANDSHAKE_TIMEOUT_MS / 1000):
             await connection.write(frame(greeting))
@@ -147,23 +164,29 @@ class Service:
                 f"this service speaks protocol {PROTOCOL_VERSION}, the client "
                 f"{hello.protocol_version}; bring both to the same release",
             )
-        if not hello_is_right(hello, greeting, self._token):
+        admitted = self._doorman.admitted(hello, greeting, connection.uid)
+        if admitted is None:
             raise _BadFrame(
                 c.Refusal.NOT_AUTHENTICATED,
-                "the token is not the service's; compare SPK_HSM_TOKEN or the token file",
+                "the token is not the service's, or the policy knows no such client; compare "
+                "SPK_HSM_CLIENT and SPK_HSM_TOKEN or the token file",
             )
-        await connection.write(frame(welcome_to(hello, greeting, self._token)))
+        caller, key = admitted
+        await connection.write(frame(welcome_to(hello, greeting, key)))
+        return caller
 
-    async def _answer_one(self, connection: _Connection, log: FilteringBoundLogger) -> None:
+    async def _answer_one(
+        self, connection: _Connection, caller: Caller, log: FilteringBoundLogger
+    ) -> None:
         request = _decode(await connection.read_body(), c.RequestFrame)
         if request.request_id == 0:
             raise _BadFrame(c.Refusal.MALFORMED_FRAME, "request ids start at 1")
         connection.busy = True
-        answer = self._carry_out(bytes(request.command), log)
+        answer = self._carry_out(caller, bytes(request.command), log)
         await connection.write(answer_frame(request.request_id, answer))
         connection.busy = False
 
-    def _carry_out(self, encoded: bytes, log: FilteringBoundLogger) -> c.Answer:
+    def _carry_out(self, caller: Caller, encoded: bytes, log: FilteringBoundLogger) -> c.Answer:
         """Return the one answer to a command, whatever happens; log it without its secrets."""
         try:
             command = msgspec.msgpack.decode(encoded, type=c.Command)
@@ -175,7 +198,7 @@ class Service:
         name, facts = type(command).__name__, command_facts(command)
         started_us = self._monotonic_us()
         try:
-            answer = self._module.execute(command, len(self._connections))
+            answer = self._desk.execute(caller, command, len(self._connections))
         except CommandRefused as refused:
             log.warning(
                 "command refused",
@@ -223,6 +246,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self.busy = False
+        self.uid = uid_of(writer.get_extra_info("socket"))
 
     async def read_body(self) -> bytes:
         """Return the next frame's body; raises `_BadFrame`, EOFError, OSError or TimeoutError."""

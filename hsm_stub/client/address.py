@@ -6,6 +6,7 @@ TCP stays on the loopback interface, because keys travel over it in the clear.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,9 @@ from typing import Final
 import msgspec
 
 from hsm_stub.client.errors import HsmAddressError
-from hsm_stub.client.handshake import usable_token
+from hsm_stub.client.handshake import Credentials, token_key, usable_token
 
+CLIENT_NAME: Final = re.compile(r"([a-z0-9][a-z0-9-]{0,31})?")
 UNIX_PATH_BYTES_MAX: Final = 107
 """Room for a path in `sockaddr_un` on Linux, without its final zero."""
 
@@ -73,6 +75,26 @@ def token_for(address: Address, environment: Mapping[str, str], token_file: Path
         f"{address} needs a token that the service and its clients share: set SPK_HSM_TOKEN or "
         "give --token-file"
     )
+
+
+def credentials_for(
+    address: Address, environment: Mapping[str, str], token_file: Path | None
+) -> Credentials:
+    """Return how a client introduces itself: SPK_HSM_CLIENT, and the token for `address`.
+
+    Over a unix socket a token is used only by a client that has a name. Raises `HsmAddressError`.
+    """
+    client = environment.get("SPK_HSM_CLIENT", "").strip()
+    if not CLIENT_NAME.fullmatch(client):
+        raise HsmAddressError(
+            f"SPK_HSM_CLIENT={client!r} is no client's name: a-z, 0-9 and hyphens, at most 32"
+        )
+    if isinstance(address, UnixAddress):
+        given = client and (token_file is not None or environment.get("SPK_HSM_TOKEN"))
+        if not given:
+            return Credentials(client)
+        address = TcpAddress("127.0.0.1", 0)
+    return Credentials(client, token_key(token_for(address, environment, token_file)))
 
 
 def _unix(rest: str) -> UnixAddress:

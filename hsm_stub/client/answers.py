@@ -24,9 +24,9 @@ def read_greeting(body: bytes) -> Greeting:
     return greeting
 
 
-def check_welcome(body: bytes, hello: Hello, greeting: Greeting, token: bytes) -> None:
-    """Raise unless the service let us in and knows `token` itself."""
-    if not welcome_is_right(_decode(body, Welcome), hello, greeting, token):
+def check_welcome(body: bytes, hello: Hello, greeting: Greeting, key: bytes) -> None:
+    """Raise unless the service let us in and knows the token behind `key` itself."""
+    if not welcome_is_right(_decode(body, Welcome), hello, greeting, key):
         raise HsmProtocolError("the program at this address does not know the token: do not use it")
 
 

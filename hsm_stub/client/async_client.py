@@ -15,12 +15,12 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from hsm_stub.client import commands as c
-from hsm_stub.client.address import Address, TcpAddress, UnixAddress, parse_address, token_for
+from hsm_stub.client.address import Address, TcpAddress, UnixAddress, credentials_for, parse_address
 from hsm_stub.client.answers import check_welcome, expect, read_answer, read_greeting
-from hsm_stub.client.client import READY_PAUSE_MS, TIMEOUT_MS
+from hsm_stub.client.client import NOBODY, READY_PAUSE_MS, TIMEOUT_MS
 from hsm_stub.client.errors import HsmAddressError, HsmError, HsmProtocolError, HsmUnavailable
 from hsm_stub.client.frames import FRAME_BYTES_MAX, LENGTH_BYTES, body_length, frame, request_frame
-from hsm_stub.client.handshake import hello_to
+from hsm_stub.client.handshake import Credentials, hello_to
 
 OUTSTANDING_MAX: Final = 256
 """Most requests that wait for their answers; the next is refused here with "try later"."""
@@ -36,9 +36,14 @@ class AsyncHsmClient:
     that first used it.
     """
 
-    def __init__(self, address: Address, token: bytes = b"", timeout_ms: int = TIMEOUT_MS) -> None:
+    def __init__(
+        self,
+        address: Address,
+        credentials: Credentials = NOBODY,
+        timeout_ms: int = TIMEOUT_MS,
+    ) -> None:
         self._address = address
-        self._token = token
+        self._credentials = credentials
         self._timeout_ms = timeout_ms
         self._connecting = asyncio.Lock()
         self._connection: _Connection | None = None
@@ -187,6 +192,22 @@ class AsyncHsmClient:
         command = c.SignStatement(domain=domain, document_sha256=document_sha256)
         return await self._ask(command, c.StatementSignature)
 
+    async def approve(self, approval_id: bytes) -> None:
+        """Approve what another client asked for."""
+        await self._ask(c.Approve(approval_id=approval_id), c.Done)
+
+    async def approvals(self) -> tuple[c.PendingApproval, ...]:
+        """Return what waits for approval."""
+        return (await self._ask(c.GetApprovals(), c.Approvals)).pending
+
+    async def install_policy(self, text: str) -> None:
+        """Put another policy into force at once."""
+        await self._ask(c.InstallPolicy(text=text), c.Done)
+
+    async def reload_keys(self) -> None:
+        """Have the service take over the generations that were made or retired."""
+        await self._ask(c.ReloadKeys(), c.Done)
+
     async def draw_challenge(self) -> bytes:
         """Return 32 random bytes drawn where the keys are."""
         return (await self._ask(c.DrawChallenge(), c.Challenge)).challenge
@@ -219,7 +240,7 @@ class AsyncHsmClient:
         async with self._connecting:
             if self._connection is None or self._connection.broken:
                 await self.close()
-                self._connection = await _Connection.open(self._address, self._token)
+                self._connection = await _Connection.open(self._address, self._credentials)
             return self._connection
 
 
@@ -235,14 +256,14 @@ class _Connection:
         self.broken = False
 
     @classmethod
-    async def open(cls, address: Address, token: bytes) -> Self:
+    async def open(cls, address: Address, credentials: Credentials) -> Self:
         """Return a connection after its greeting; raises OSError or the errors of the client."""
         reader, writer = await _open_streams(address)
         try:
             greeting = read_greeting(await _receive(reader))
-            hello = hello_to(greeting, token)
+            hello = hello_to(greeting, credentials)
             writer.write(frame(hello))
-            check_welcome(await _receive(reader), hello, greeting, token)
+            check_welcome(await _receive(reader), hello, greeting, credentials.key)
         except BaseException:
             writer.close()
             raise
@@ -301,10 +322,11 @@ def connect_async(
 ) -> AsyncHsmClient:
     """Return a client for `url` (`unix:/path` or `tcp:127.0.0.1:port`); it connects when used.
 
-    TCP takes its token from `token_file` or SPK_HSM_TOKEN. Raises `HsmAddressError`.
+    The client's name is SPK_HSM_CLIENT, its token from `token_file` or SPK_HSM_TOKEN. Raises
+    `HsmAddressError`.
     """
     address = parse_address(url)
-    return AsyncHsmClient(address, token_for(address, os.environ, token_file), timeout_ms)
+    return AsyncHsmClient(address, credentials_for(address, os.environ, token_file), timeout_ms)
 
 
 async def _open_streams(

@@ -13,16 +13,19 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from hsm_stub.client import commands as c
-from hsm_stub.client.address import Address, TcpAddress, UnixAddress, parse_address, token_for
+from hsm_stub.client.address import Address, TcpAddress, UnixAddress, credentials_for, parse_address
 from hsm_stub.client.answers import check_welcome, expect, read_answer, read_greeting
 from hsm_stub.client.errors import HsmAddressError, HsmError, HsmProtocolError, HsmUnavailable
 from hsm_stub.client.frames import FRAME_BYTES_MAX, LENGTH_BYTES, body_length, frame, request_frame
-from hsm_stub.client.handshake import hello_to
+from hsm_stub.client.handshake import Credentials, hello_to
 
 TIMEOUT_MS: Final = 5_000
 """Longest wait for one answer, connecting included."""
 READY_PAUSE_MS: Final = 50
 """Pause between two attempts of `wait_ready`."""
+
+NOBODY: Final = Credentials()
+"""How a client introduces itself where the mode of a unix socket is the guard."""
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -35,9 +38,14 @@ class HsmClient:
     `hsm_stub.client.errors`. Threads may share a client; their commands run one by one.
     """
 
-    def __init__(self, address: Address, token: bytes = b"", timeout_ms: int = TIMEOUT_MS) -> None:
+    def __init__(
+        self,
+        address: Address,
+        credentials: Credentials = NOBODY,
+        timeout_ms: int = TIMEOUT_MS,
+    ) -> None:
         self._address = address
-        self._token = token
+        self._credentials = credentials
         self._timeout_ms = timeout_ms
         self._socket: socket.socket | None = None
         self._last_id = 0
@@ -183,6 +191,22 @@ class HsmClient:
         command = c.SignStatement(domain=domain, document_sha256=document_sha256)
         return self._ask(command, c.StatementSignature)
 
+    def approve(self, approval_id: bytes) -> None:
+        """Approve what another client asked for."""
+        self._ask(c.Approve(approval_id=approval_id), c.Done)
+
+    def approvals(self) -> tuple[c.PendingApproval, ...]:
+        """Return what waits for approval."""
+        return (self._ask(c.GetApprovals(), c.Approvals)).pending
+
+    def install_policy(self, text: str) -> None:
+        """Put another policy into force at once."""
+        self._ask(c.InstallPolicy(text=text), c.Done)
+
+    def reload_keys(self) -> None:
+        """Have the service take over the generations that were made or retired."""
+        self._ask(c.ReloadKeys(), c.Done)
+
     def draw_challenge(self) -> bytes:
         """Return 32 random bytes drawn where the keys are."""
         return (self._ask(c.DrawChallenge(), c.Challenge)).challenge
@@ -220,9 +244,9 @@ class HsmClient:
         if self._socket is None:
             self._socket = _open(self._address, deadline)
             greeting = read_greeting(_receive(self._socket, deadline))
-            hello = hello_to(greeting, self._token)
+            hello = hello_to(greeting, self._credentials)
             _send(self._socket, frame(hello), deadline)
-            check_welcome(_receive(self._socket, deadline), hello, greeting, self._token)
+            check_welcome(_receive(self._socket, deadline), hello, greeting, self._credentials.key)
         return self._socket
 
 
@@ -234,10 +258,11 @@ def connect(
 ) -> HsmClient:
     """Return a client for `url` (`unix:/path` or `tcp:127.0.0.1:port`); it connects when used.
 
-    TCP takes its token from `token_file` or SPK_HSM_TOKEN. Raises `HsmAddressError`.
+    The client's name is SPK_HSM_CLIENT, its token from `token_file` or SPK_HSM_TOKEN. Raises
+    `HsmAddressError`.
     """
     address = parse_address(url)
-    return HsmClient(address, token_for(address, os.environ, token_file), timeout_ms)
+    return HsmClient(address, credentials_for(address, os.environ, token_file), timeout_ms)
 
 
 def _open(address: Address, deadline: float) -> socket.socket:

@@ -22,6 +22,8 @@ EXCHANGE_KEY_BYTES: Final = 32
 """AES-256, the key under which a terminal gets its next MAC key."""
 CARD_ADMIN_KEY_BYTES: Final = 24
 """AES-192 (PIV algorithm 0A), what cards bought today expect in slot 9B."""
+POLICY_CHARS_MAX: Final = 32 * 1024
+"""Longest policy."""
 CARD_VALIDITY_DAYS_MAX: Final = 3660
 """Longest life of a card certificate: ten years and a week of slack for leap days."""
 
@@ -219,6 +221,26 @@ class DrawChallenge(_Command, tag="draw_challenge", frozen=True):
     """Draw 32 random bytes from the place that holds the keys; answered by `Challenge`."""
 
 
+class Approve(_Command, tag="approve", frozen=True):
+    """Approve what another client asked for (`approval_needed`); answered by `Done`."""
+
+    approval_id: Bytes16
+
+
+class GetApprovals(_Command, tag="get_approvals", frozen=True):
+    """Answered by `Approvals`."""
+
+
+class InstallPolicy(_Command, tag="install_policy", frozen=True):
+    """Put another policy (docs/keys.md) into force at once; answered by `Done`."""
+
+    text: Annotated[str, Meta(max_length=POLICY_CHARS_MAX)]
+
+
+class ReloadKeys(_Command, tag="reload_keys", frozen=True):
+    """Take over the generations that `spk hsm rotate` made or retired; answered by `Done`."""
+
+
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What every answer shares."""
 
@@ -345,6 +367,23 @@ class Challenge(_Answer, tag="challenge", frozen=True):
     challenge: bytes
 
 
+class PendingApproval(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for others: who asked for what, and how many must still approve."""
+
+    approval_id: bytes
+    client: str
+    command: str
+    key: str
+    facts: dict[str, str | int]
+    approvals_missing: int
+
+
+class Approvals(_Answer, tag="approvals", frozen=True):
+    """All that waits for approval."""
+
+    pending: tuple[PendingApproval, ...]
+
+
 class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
     """How often a key served one purpose since the service started."""
 
@@ -354,7 +393,7 @@ class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(_Answer, tag="status", frozen=True):
-    """How the service is."""
+    """How the service is. `audit_head` is the SHA-256 of the audit's last record."""
 
     backend: str
     uptime_ms: int
@@ -363,6 +402,9 @@ class Status(_Answer, tag="status", frozen=True):
     connections: int
     card_authentications_open: int
     key_uses: tuple[KeyUse, ...]
+    policy: str = ""
+    audit_records: int = 0
+    audit_head: bytes = b""
 
 
 Command = (
@@ -379,6 +421,10 @@ Command = (
     | SignReceiptBlock
     | SignStatement
     | DrawChallenge
+    | Approve
+    | GetApprovals
+    | InstallPolicy
+    | ReloadKeys
 )
 Answer = (
     Done
@@ -393,6 +439,7 @@ Answer = (
     | BlockSignature
     | StatementSignature
     | Challenge
+    | Approvals
     | Status
 )
 

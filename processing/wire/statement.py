@@ -68,9 +68,17 @@ def verify_statement(
 
     `public_key` is an uncompressed P-256 point (65 bytes), which must have the id `key_id`.
     """
+    digest = hashlib.sha256(document).digest()
+    verify_digest(domain, digest, key_id, signature, public_key)
+
+
+def verify_digest(
+    domain: Domain, document_sha256: bytes, key_id: bytes, signature: bytes, public_key: bytes
+) -> None:
+    """As `verify_statement`, for a document of which only the SHA-256 is at hand."""
     if key_id != key_id_of(public_key):
         raise StatementError(StatementFault.KEY_OTHER)
-    statement = statement_bytes(domain, key_id, hashlib.sha256(document).digest())
+    statement = statement_bytes(domain, key_id, document_sha256)
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public_key)
     try:
         if len(signature) != SIGNATURE_BYTES:

@@ -7,15 +7,22 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from hsm_stub.audit import AuditLog
 from hsm_stub.client.address import Address, UnixAddress
 from hsm_stub.client.client import HsmClient
+from hsm_stub.client.handshake import token_key
+from hsm_stub.desk import Desk
+from hsm_stub.doorman import Doorman
+from hsm_stub.launch import utc_ms
 from hsm_stub.listening import listen
 from hsm_stub.log import open_log
+from hsm_stub.policy import TRIAL_POLICY, policy_sha256
 from hsm_stub.security_module import SecurityModule
 from hsm_stub.service import Service
 
@@ -46,21 +53,32 @@ class RunningService:
         self.module = module
 
 
+def desk_of(module: SecurityModule, audit: Path, policy: str = TRIAL_POLICY) -> Desk:
+    return Desk(module, policy, AuditLog(audit, module, utc_ms, policy_sha256(policy)), utc_ms)
+
+
 @asynccontextmanager
 async def serving(
-    module: SecurityModule, address: Address, token: bytes = b""
+    module: SecurityModule, address: Address, token: bytes = b"", policy: str = TRIAL_POLICY
 ) -> AsyncIterator[RunningService]:
     log = io.StringIO()
-    listening = listen(address)
-    service = Service(
-        module, listening, token, open_log(log, verbose=True), lambda: time.monotonic_ns() // 1000
-    )
-    running = asyncio.create_task(service.run())
-    try:
-        yield RunningService(service, listening.address, log, module)
-    finally:
-        service.stop()
-        await running
+    with tempfile.TemporaryDirectory(prefix="spk-audit-") as audit:
+        listening = listen(address)
+        desk = desk_of(module, Path(audit), policy)
+        doorman = Doorman(lambda: desk.policy, token_key(token))
+        service = Service(
+            desk,
+            listening,
+            doorman,
+            open_log(log, verbose=True),
+            lambda: time.monotonic_ns() // 1000,
+        )
+        running = asyncio.create_task(service.run())
+        try:
+            yield RunningService(service, listening.address, log, module)
+        finally:
+            service.stop()
+            await running
 
 
 def spk_environment(folder: Path, **more: str) -> dict[str, str]:

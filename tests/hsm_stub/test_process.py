@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hsm_stub.client.address import TcpAddress, UnixAddress, parse_address
 from hsm_stub.client.client import HsmClient, connect
 from hsm_stub.client.errors import HsmUnavailable
+from hsm_stub.client.handshake import Credentials
 from hsm_stub.keystore import open_key_file
 from processing.wire.receipt import key_id_of
 from tests.hsm_stub.running import PASSPHRASE, process, ready, spk_command, spk_environment
@@ -137,9 +138,65 @@ def test_status_and_export_public(
     ca = x509.load_pem_x509_certificate((out / "issuing-ca.pem").read_bytes())
     assert ca.public_bytes(serialization.Encoding.DER) == public.issuing_certificates[0]
     assert sorted(path.name for path in out.iterdir()) == [
+        "audit-public-keys.pem",
+        "content-public-keys.pem",
         "issuing-ca.pem",
+        "journal-public-keys.pem",
         "receipt-public-key.pem",
     ]
+
+
+POLICY = """
+name = "office"
+[clients.station-1]
+token_key = "{station}"
+[clients.officer]
+token_key = "{officer}"
+[[rule]]
+name = "officers"
+clients = ["officer"]
+commands = ["*"]
+[[rule]]
+name = "nine b"
+clients = ["station-1"]
+commands = ["derive_card_admin_key"]
+per_day_max = 1
+"""
+
+
+def test_a_policy_with_named_clients_and_its_audit(
+    short_tmp: Path, address: UnixAddress, run: tuple[str, ...]
+) -> None:
+    keys = {}
+    for name in ("station", "officer"):
+        made = spk(short_tmp, "policy", "new-token", name, "--token-file", str(short_tmp / name))
+        keys[name] = made.stdout.split('"')[1]
+    policy = short_tmp / "new.toml"
+    policy.write_text(POLICY.format(**keys))
+    officer = {"SPK_HSM_CLIENT": "officer", "SPK_HSM_TOKEN": (short_tmp / "officer").read_text()}
+    station = {"SPK_HSM_CLIENT": "station-1", "SPK_HSM_TOKEN": (short_tmp / "station").read_text()}
+    there = ("--url", str(address))
+    with process(short_tmp, *run), ready(address):
+        installed = spk(short_tmp, "policy", "install", str(policy), *there)
+        assert (installed.stdout, installed.stderr) == ("policy 'office' is in force\n", "")
+        nobody = spk(short_tmp, "status", *there)
+        assert "the policy knows no such client" in nobody.stderr
+        shown = spk(short_tmp, "status", *there, **officer)
+        assert "policy 'office'" in shown.stdout.replace("\n", " ")
+        exported = spk(short_tmp, "export-public", str(short_tmp / "public"), *there, **officer)
+        assert exported.stderr == ""
+        refused = spk(short_tmp, "policy", "install", str(policy), *there, **station)
+        assert "the policy does not let station-1 install_policy" in refused.stderr
+    pem = ("--public-keys", str(short_tmp / "public" / "audit-public-keys.pem"))
+    verified = spk(short_tmp, "audit", "verify", str(short_tmp / "audit"), *pem)
+    assert "are whole: 1 uses, 1 refused" in verified.stdout, verified.stderr
+    listed = spk(short_tmp, "audit", "show", str(short_tmp / "audit"), "--refused")
+    assert listed.stdout.endswith("refused station-1 install_policy service not_allowed\n")
+    changed = short_tmp / "policy.toml"
+    changed.write_text(changed.read_text().replace("per_day_max = 1", "per_day_max = 1000"))
+    stopped = spk(short_tmp, "run", *run)
+    assert (stopped.returncode, stopped.stdout) == (2, "")
+    assert "is not the policy that was in force last" in stopped.stderr
 
 
 def test_init_writes_keys_in_the_home_and_never_again(short_tmp: Path) -> None:
@@ -243,5 +300,5 @@ def test_status_of_nobody(short_tmp: Path) -> None:
 
 
 def test_the_client_says_where_it_goes_and_not_how_it_gets_in() -> None:
-    client = HsmClient(TcpAddress("127.0.0.1", 1), TOKEN.encode())
+    client = HsmClient(TcpAddress("127.0.0.1", 1), Credentials(key=TOKEN.encode()))
     assert repr(client) == "HsmClient('tcp:127.0.0.1:1')"

@@ -21,7 +21,7 @@ from hsm_stub.client.async_client import OUTSTANDING_MAX, AsyncHsmClient
 from hsm_stub.client.client import HsmClient
 from hsm_stub.client.errors import HsmError, HsmProtocolError, HsmRefused, HsmUnavailable
 from hsm_stub.client.frames import FRAME_BYTES_MAX, answer_frame, frame, request_frame
-from hsm_stub.client.handshake import Greeting, hello_to
+from hsm_stub.client.handshake import PROTOCOL_VERSION, Credentials, Greeting, hello_to, token_key
 from hsm_stub.key_material import KeyMaterial
 from hsm_stub.security_module import SecurityModule
 from hsm_stub.service import CONNECTIONS_MAX
@@ -38,7 +38,7 @@ async def opened(
     assert isinstance(service.address, UnixAddress)
     reader, writer = await asyncio.open_unix_connection(str(service.address.path))
     greeting = msgspec.msgpack.decode(await body(reader), type=Greeting)
-    writer.write(frame(hello_to(greeting, b"")))
+    writer.write(frame(hello_to(greeting, Credentials())))
     await body(reader)
     return reader, writer
 
@@ -271,10 +271,11 @@ async def test_outstanding_requests_are_limited(service: RunningService) -> None
 
 @pytest.mark.parametrize(("token", "right"), [(TOKEN, True), (b"f" * 16, False), (b"", False)])
 async def test_tcp_asks_for_the_token(module: SecurityModule, token: bytes, right: bool) -> None:
+    known = Credentials(key=token_key(token))
     async with serving(module, TcpAddress("127.0.0.1", 0), TOKEN) as service:
         assert isinstance(service.address, TcpAddress)
         assert service.address.port != 0
-        async with AsyncHsmClient(service.address, token) as client:
+        async with AsyncHsmClient(service.address, known) as client:
             if right:
                 await client.ping()
                 return
@@ -282,13 +283,13 @@ async def test_tcp_asks_for_the_token(module: SecurityModule, token: bytes, righ
                 await client.ping()
         assert caught.value.code is c.Refusal.NOT_AUTHENTICATED
         with pytest.raises(HsmRefused, match="the token is not the service's"):
-            await asyncio.to_thread(HsmClient(service.address, token).ping)
+            await asyncio.to_thread(HsmClient(service.address, known).ping)
         assert TOKEN.decode() not in service.log.getvalue()
 
 
 async def test_a_client_unmasks_a_service_that_does_not_know_the_token() -> None:
     async def pretend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(frame(Greeting(protocol_version=1, nonce=bytes(16))))
+        writer.write(frame(Greeting(protocol_version=PROTOCOL_VERSION, nonce=bytes(16))))
         await body(reader)
         welcome = {"type": "welcome", "proof": bytes(32)}
         encoded = msgspec.msgpack.encode(welcome)
@@ -298,11 +299,11 @@ async def test_a_client_unmasks_a_service_that_does_not_know_the_token() -> None
 
     server = await asyncio.start_server(pretend, "127.0.0.1", 0)
     address = TcpAddress("127.0.0.1", server.sockets[0].getsockname()[1])
-    async with AsyncHsmClient(address, TOKEN) as client:
+    async with AsyncHsmClient(address, Credentials(key=token_key(TOKEN))) as client:
         with pytest.raises(HsmProtocolError, match="does not know the token"):
             await client.ping()
     with pytest.raises(HsmProtocolError, match="does not know the token"):
-        await asyncio.to_thread(HsmClient(address, TOKEN).ping)
+        await asyncio.to_thread(HsmClient(address, Credentials(key=token_key(TOKEN))).ping)
     server.close()
     await server.wait_closed()
 
@@ -311,7 +312,7 @@ async def test_a_client_unmasks_a_service_that_does_not_know_the_token() -> None
     ("said", "message"),
     [
         (b"HTTP/1.1 400 Bad Request\r\n", "sent a frame over"),
-        (frame(Greeting(protocol_version=2, nonce=bytes(16))), "speaks protocol 2"),
+        (frame(Greeting(protocol_version=9, nonce=bytes(16))), "speaks protocol 9"),
         (answer_frame(5, c.Done()), "expected Greeting"),
         (b"\0\0\0\x02no", "sent no answer"),
     ],
