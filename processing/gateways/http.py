@@ -11,6 +11,7 @@
 | GET /issuing/v1/cards/{card_id} | `CardStatus` |
 | POST /issuing/v1/cards/{card_id}/block | `CardStatus` |
 | GET /terminals/v1/stop-list/… | files, see `processing.gateways.stop_lists` |
+| POST /registry/… , GET /.well-known/jwks.json | `processing.gateways.exchange` |
 
 Everything under /issuing needs `Authorization: Bearer TOKEN`. Bodies are `processing.wire.api`,
 failures RFC 9457 problems.
@@ -31,6 +32,8 @@ from aiohttp import web
 from processing.cards.issuing import Issuing
 from processing.cards.model import Refusal
 from processing.cards.stop_list import StopListStore
+from processing.exchange.dci.server import Server
+from processing.gateways.exchange import add_exchange
 from processing.gateways.problems import (
     answer_with_problems,
     at_most,
@@ -69,13 +72,15 @@ _B = TypeVar("_B", OrderRequest, IssueReport)
 class HttpParts:
     """What the gateway stands on. `probes` by the name of the part they look at.
 
-    `issuing` None leaves the issuing API out, `stop_lists` None the stop-lists.
+    `issuing` None leaves the issuing API out, `stop_lists` None the stop-lists, `exchange` None the
+    paths of the exchange.
     """
 
     measurements: Measurements
     probes: Mapping[str, Probe]
     issuing: Issuing | None = None
     stop_lists: StopListStore | None = None
+    exchange: Server | None = None
 
 
 _PARTS: Final = web.AppKey("parts", HttpParts)
@@ -94,6 +99,8 @@ def http_application(parts: HttpParts) -> web.Application:
         app.add_subapp("/issuing/v1", _issuing_application(parts.issuing))
     if parts.stop_lists is not None:
         app.add_subapp("/terminals/v1/stop-list", stop_list_application(parts.stop_lists))
+    if parts.exchange is not None:
+        add_exchange(app, parts.exchange)
     return app
 
 

@@ -24,6 +24,7 @@ class Role(StrEnum):
     ISSUING = "spk_issuing"
     FINANCE = "spk_finance"
     OPERATOR = "spk_operator"
+    EXCHANGE = "spk_exchange"
 
 
 LOGIN_SUFFIX: Final = "_login"

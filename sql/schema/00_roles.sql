@@ -5,7 +5,8 @@ DECLARE
     role_name text;
 BEGIN
     FOREACH role_name IN ARRAY ARRAY[
-        'spk_owner', 'spk_processing', 'spk_register', 'spk_issuing', 'spk_finance', 'spk_operator'
+        'spk_owner', 'spk_processing', 'spk_register', 'spk_issuing', 'spk_finance', 'spk_operator',
+        'spk_exchange'
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
@@ -26,6 +27,7 @@ CREATE SCHEMA terminals;
 CREATE SCHEMA journal;
 CREATE SCHEMA engine;
 CREATE SCHEMA reconciliation;
+CREATE SCHEMA exchange;
 
 COMMENT ON SCHEMA register IS 'Personal data. Closed to the processing role.';
 COMMENT ON SCHEMA rights IS 'Who may use what, led by the holder''s bucket. No personal data.';
@@ -35,3 +37,4 @@ COMMENT ON SCHEMA terminals IS 'Providers, their terminals and the services allo
 COMMENT ON SCHEMA journal IS 'Append-only events: the truth from which balances can be rebuilt.';
 COMMENT ON SCHEMA engine IS 'Functions that decide transactions.';
 COMMENT ON SCHEMA reconciliation IS 'Totals and exports for finance.';
+COMMENT ON SCHEMA exchange IS 'Messages to and from other agencies. Personal data while under way.';
