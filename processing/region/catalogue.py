@@ -63,11 +63,13 @@ class ItemEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class NormEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An allowance that comes with a measure.
 
-    `granted` counts the smallest unit, for a citizen or for each member of a household.
+    `granted` counts the smallest unit, for a citizen or for each member of a household. `ages` are
+    the first and the last whole year in which a citizen has it; without them everybody has.
     """
 
     measure: str
     holder: HolderKind
+    ages: tuple[int, int] | None = None
     item_class: str
     unit_okei: int
     scale: int = 0

@@ -16,6 +16,7 @@ import msgspec
 from processing.kernel.errors import ConfigurationError
 from processing.region.catalogue import Catalogue, HolderKind, NormEntry
 from processing.region.chance import uuid7_shape
+from processing.region.families import age_on
 from processing.region.model import (
     Allowance,
     Certificate,
@@ -87,7 +88,8 @@ class RightsRules:
         for citizen in household.members:
             held = [*self._insured(citizen), *citizen.holdings]
             holdings += [(citizen.citizen_id, holding) for holding in held]
-            entitlements += self._from_norms(citizen.citizen_id, HolderKind.CITIZEN, held, 1)
+            age = age_on(citizen.person.birth_date, self._today)
+            entitlements += self._from_norms(citizen.citizen_id, HolderKind.CITIZEN, held, 1, age)
             entitlements += self._from_prescriptions(citizen, prescribed)
             entitlements += [self._from_certificate(citizen, one) for one in citizen.certificates]
         entitlements += self._from_norms(
@@ -105,7 +107,12 @@ class RightsRules:
             yield Holding(INSURED, first, self._last_day, self._insured_evidence)
 
     def _from_norms(
-        self, holder_id: bytes, kind: HolderKind, held: Iterable[Holding], members: int
+        self,
+        holder_id: bytes,
+        kind: HolderKind,
+        held: Iterable[Holding],
+        members: int,
+        age: int | None = None,
     ) -> Iterator[Entitlement]:
         """Give each measure with norms once, by the first category that opens it."""
         opens, today = self._opens[kind], self._today
@@ -114,9 +121,10 @@ class RightsRules:
         given: set[str] = set()
         for holding in opening:
             for measure, norms in opens[holding.category].items():
-                if measure not in given:
+                due = [norm for norm in norms if _is_of_age(norm, age)]
+                if due and measure not in given:
                     given.add(measure)
-                    yield self._norm_entitlement(holder_id, measure, holding, norms, members)
+                    yield self._norm_entitlement(holder_id, measure, holding, due, members)
 
     def _norm_entitlement(
         self,
@@ -232,6 +240,11 @@ class RightsRules:
             decided_on=term.valid_from,
             allowances=allowances,
         )
+
+
+def _is_of_age(norm: NormEntry, age: int | None) -> bool:
+    """Whether a norm is for somebody of this age; None: for a household."""
+    return norm.ages is None or (age is not None and norm.ages[0] <= age <= norm.ages[1])
 
 
 def derived_id(parent_id: bytes, label: str) -> bytes:

@@ -102,7 +102,11 @@ INSERT INTO regulations.provider_kind (kind, name_ru, name_en) VALUES
 ('clinic', 'Поликлиника', 'Clinic'),
 ('utility', 'Коммунальное предприятие', 'Utility company'),
 ('social', 'Социальная служба', 'Social service'),
-('school', 'Школа', 'School');
+('school', 'Школа', 'School'),
+('transport', 'Перевозчик', 'Public transport'),
+('taxi', 'Социальное такси', 'Social taxi'),
+('resort', 'Санаторий или лагерь', 'Sanatorium or camp'),
+('office', 'Приёмная соцзащиты', 'Social protection office');
 
 -- Which measures a benefit category opens.
 CREATE TABLE regulations.category_measure (

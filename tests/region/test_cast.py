@@ -14,7 +14,7 @@ from tests.region.conftest import TODAY
 Rows = dict[Table, list[dict[str, object]]]
 
 KEYS = ["sokolova", "irina", "sergey", "alexey", "pavel", "anna", "orlov", "lebedeva", "gromova"]
-TERM, MONTH, YEAR = 0, 3, 5
+TERM, DAY, MONTH, YEAR = 0, 1, 3, 5
 
 
 def allowances(rows: Rows, holder_id: bytes) -> set[tuple[object, ...]]:
@@ -29,6 +29,23 @@ def allowances(rows: Rows, holder_id: bytes) -> set[tuple[object, ...]]:
 VISITS = ("OMS", "INSURED", "OMS.VISIT", 642, 0, 24, YEAR)
 
 
+def trips(category: str) -> tuple[object, ...]:
+    return ("TRANSPORT", category, "TRIP", 642, 0, 50, MONTH)
+
+
+def day_care(category: str) -> tuple[object, ...]:
+    return ("CARE.DAY", category, "DAY.CARE", 355, 0, 2_400, MONTH)
+
+
+RIDES = ("TAXI.SOCIAL", "DISABLED.2", "TAXI.RIDE", 642, 0, 8, MONTH)
+CARE = ("CARE.HOME", "DISABLED.2", "HOME.CARE", 355, 0, 1_200, MONTH)
+MEALS = {
+    ("SCHOOL.MEAL", "FAMILY.LARGE", meal, 642, 0, 1, DAY)
+    for meal in ("MEAL.BREAKFAST", "MEAL.LUNCH")
+}
+VOUCHER = ("VOUCHER.CHILD", "FAMILY.LARGE", "VOUCHER.CHILD", 642, 0, 1, YEAR)
+
+
 @pytest.mark.parametrize(
     ("key", "rights"),
     [
@@ -36,15 +53,38 @@ VISITS = ("OMS", "INSURED", "OMS.VISIT", 642, 0, 24, YEAR)
             "sokolova",
             {
                 VISITS,
+                trips("VETERAN.LABOUR"),
+                day_care("VETERAN.LABOUR"),
+                RIDES,
+                CARE,
                 ("MED.FED", "DISABLED.2", "ENALAPRIL", 778, 0, 3, TERM),
                 ("MED.REG", "VETERAN.LABOUR", "METFORMIN", 778, 0, 2, TERM),
             },
         ),
         ("irina", {VISITS}),
-        ("pavel", {VISITS, ("MED.FED", "FAMILY.LARGE", "CETIRIZINE", 778, 0, 1, TERM)}),
+        ("alexey", {VISITS, *MEALS, VOUCHER}),
+        (
+            "pavel",
+            {VISITS, *MEALS, VOUCHER, ("MED.FED", "FAMILY.LARGE", "CETIRIZINE", 778, 0, 1, TERM)},
+        ),
         ("orlov", {VISITS}),
-        ("lebedeva", {VISITS, ("CERT", "DISABLED.3", "CERT", 383, 2, 1_500_000, TERM)}),
-        ("gromova", {VISITS, ("MED.REG", "VETERAN.LABOUR", "AMLODIPINE", 778, 0, 2, TERM)}),
+        (
+            "lebedeva",
+            {
+                VISITS,
+                trips("DISABLED.3"),
+                ("CERT", "DISABLED.3", "CERT", 383, 2, 1_500_000, TERM),
+            },
+        ),
+        (
+            "gromova",
+            {
+                VISITS,
+                trips("VETERAN.LABOUR"),
+                day_care("VETERAN.LABOUR"),
+                ("MED.REG", "VETERAN.LABOUR", "AMLODIPINE", 778, 0, 2, TERM),
+            },
+        ),
     ],
 )
 def test_what_each_is_entitled_to(

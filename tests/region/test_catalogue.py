@@ -9,8 +9,9 @@ from processing.region.catalogue import Catalogue, faults_of, load_catalogue
 from processing.region.documents import decode_document
 from processing.region.generate import RegionSources
 from processing.register.identifiers import read_inn
+from processing.regulations.shipped import shipped_regulations
 
-SERVICES = {"MEDICINE", "OMS.VISIT", "UTILITY", "CERTIFICATE"}
+SERVICES = {one.regulation.service for one in shipped_regulations()}
 
 
 def catalogue_text() -> str:
@@ -31,6 +32,10 @@ def test_providers_of_every_kind(sources: RegionSources) -> None:
         "utility": 2,
         "social": 1,
         "school": 1,
+        "transport": 1,
+        "taxi": 1,
+        "resort": 1,
+        "office": 1,
     }
     assert all(read_inn(provider.inn) == provider.inn for provider in sources.catalogue.provider)
 
@@ -64,8 +69,8 @@ def test_a_wrong_field_is_named(old: str, new: str, message: str) -> None:
     ("old", "new", "fault"),
     [
         (
-            'services = ["UTILITY"]',
-            'services = ["UTIL"]',
+            'services = ["UTILITY", "UTILITY.CERT"]',
+            'services = ["UTIL", "UTILITY.CERT"]',
             "UTILITY-WATER: there is no service UTIL",
         ),
         ('measures = ["OMS"]', 'measures = ["OMC"]', "category INSURED: there is no measure OMC"),

@@ -21,7 +21,8 @@ def faults_in(text: str | bytes) -> tuple[Fault, ...]:
 
 def test_every_shipped_regulation_is_read() -> None:
     titles = [one.title for one in shipped_regulations()]
-    assert titles == ["CERTIFICATE v1", "MEDICINE v1", "OMS.VISIT v1", "UTILITY v1"]
+    assert titles == sorted(set(titles))
+    assert {"CERTIFICATE v1", "MEDICINE v1", "OMS.VISIT v1", "UTILITY v1"} <= set(titles)
 
 
 @pytest.mark.parametrize(
