@@ -11,6 +11,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from card_personalization.chip import tlv
 
@@ -63,6 +64,13 @@ def public_key_from_point(point: bytes) -> ec.EllipticCurvePublicKey:
     if len(point) != POINT_BYTES:
         raise ValueError(f"an uncompressed P-256 point has {POINT_BYTES} bytes, not {len(point)}")
     return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+
+
+def public_point(scalar: bytes) -> bytes:
+    """The uncompressed public point of a private number, 65 bytes. ValueError if out of range."""
+    number = int.from_bytes(scalar, "big")
+    key = ec.derive_private_key(number, ec.SECP256R1()).public_key()
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def verifies(point: bytes, digest: bytes, raw: bytes) -> bool:

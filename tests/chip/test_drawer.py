@@ -4,6 +4,7 @@ import contextlib
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +16,11 @@ from card_personalization.chip.softcard.drawer import Drawer, DrawerError
 from card_personalization.chip.softcard.state import (
     CardFileDamaged,
     CardState,
+    Definition,
+    KeySet,
     Origin,
     PinPolicy,
+    Platform,
     PrivateKey,
     Profile,
     Secret,
@@ -43,9 +47,17 @@ KEYS = st.builds(
     pin_policy=st.sampled_from(PinPolicy),
     origin=st.sampled_from(Origin),
 )
+JAVA_CARDS = st.builds(
+    Platform,
+    key_set=st.builds(KeySet, st.integers(0, 255), *[st.binary(min_size=24, max_size=24)] * 3),
+    initialized=st.integers(0, 2**24 - 1),
+    failures=st.integers(0, 10),
+    keys=st.dictionaries(st.integers(0, 0xFFFF), st.just(Definition(1, 0, 4, 16)), max_size=3),
+    objects=st.dictionaries(st.integers(0, 0x5FC123), st.just(Definition(1, 0)), max_size=3),
+)
 STATES = st.builds(
     CardState,
-    profile=st.sampled_from(Profile),
+    profile=st.sampled_from([Profile.YUBICO, Profile.GENERIC, Profile.STRICT]),
     serial=st.integers(0, 2**32 - 1),
     pin=SECRETS,
     puk=SECRETS,
@@ -54,6 +66,13 @@ STATES = st.builds(
     keys=st.dictionaries(st.sampled_from([int(slot) for slot in Slot]), KEYS),
     objects=st.dictionaries(st.integers(0x5FC101, 0x5FC123), st.binary(max_size=200), max_size=4),
 )
+CARDS = STATES | st.builds(
+    lambda state, platform: msgspec.structs.replace(
+        state, profile=Profile.OPENFIPS201, platform=platform
+    ),
+    STATES,
+    JAVA_CARDS,
+)
 
 
 @pytest.fixture
@@ -61,12 +80,12 @@ def drawer(tmp_path: Path) -> Drawer:
     return Drawer(tmp_path / "cards")
 
 
-@given(STATES)
+@given(CARDS)
 def test_state_survives_its_file(state: CardState) -> None:
     assert decode_state(encode_state(state)) == state
 
 
-@given(data=st.data(), state=STATES)
+@given(data=st.data(), state=CARDS)
 def test_any_damage_is_noticed(data: st.DataObject, state: CardState) -> None:
     file = bytearray(encode_state(state))
     place = data.draw(st.integers(0, len(file) - 1))
@@ -110,6 +129,14 @@ def test_damage_is_told_in_words(drawer: Drawer, file: bytes, reason: str) -> No
         (CardState(Profile.YUBICO, 1, pin=Secret(b"short")), "PIN"),
         (CardState(Profile.YUBICO, 1, puk=Secret(b"12345678", 3, 4)), "PUK"),
         (CardState(Profile.YUBICO, 1, management_key=bytes(16)), "management key"),
+        (CardState(Profile.YUBICO, 1, management_key=b""), "management key"),
+        (CardState(Profile.OPENFIPS201, 1), "no such platform"),
+        (
+            CardState(
+                Profile.OPENFIPS201, 1, platform=Platform(KeySet(1, bytes(16), bytes(16), b""))
+            ),
+            "secure-channel keys",
+        ),
         (
             CardState(
                 Profile.YUBICO,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_personalization.chip import ecdsa_signature as ecdsa
+from card_personalization.chip.ecdsa_signature import public_point
 from card_personalization.chip.softcard.signing import (
-    public_point,
     shared_secret,
     sign_with_cryptography,
     sign_with_ecdsa,

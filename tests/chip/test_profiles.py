@@ -4,16 +4,17 @@ import hashlib
 
 import pytest
 
-from card_personalization.chip.ecdsa_signature import verifies
+from card_personalization.chip.ecdsa_signature import public_point, verifies
 from card_personalization.chip.errors import AttemptError, CardError, CardFault, StatusError
 from card_personalization.chip.piv.client import PivClient
 from card_personalization.chip.piv.management import LocalManagementKey
 from card_personalization.chip.piv.objects import Algorithm, Slot, Tag
 from card_personalization.chip.profiles.detection import detect_family
+from card_personalization.chip.profiles.family import KeyPolicy, PinPolicy
 from card_personalization.chip.profiles.generic import GenericFamily
+from card_personalization.chip.profiles.openfips201 import OpenFips201Family
 from card_personalization.chip.profiles.yubico import YubicoFamily
 from card_personalization.chip.softcard.card import SoftCard
-from card_personalization.chip.softcard.signing import public_point
 from card_personalization.chip.softcard.state import Profile, factory_state
 from tests.chip.issued import client_of
 
@@ -28,7 +29,13 @@ def prove(client: PivClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "family"), [(Profile.YUBICO, YUBICO), (Profile.STRICT, GenericFamily())]
+    ("profile", "family"),
+    [
+        (Profile.YUBICO, YUBICO),
+        (Profile.GENERIC, GenericFamily()),
+        (Profile.STRICT, GenericFamily()),
+        (Profile.OPENFIPS201, OpenFips201Family()),
+    ],
 )
 def test_detection(profile: Profile, family: object) -> None:
     assert detect_family(client_of(SoftCard(factory_state(profile)))) == family
@@ -82,8 +89,12 @@ def test_attempts(client: PivClient) -> None:
             YUBICO.set_attempts(client, *attempts)
 
 
-@pytest.mark.parametrize(("policy", "wants_pin"), [(0, True), (1, False), (2, True)])
-def test_import(client: PivClient, policy: int, wants_pin: bool) -> None:
+@pytest.mark.parametrize(
+    ("pin", "wants_pin"),
+    [(PinPolicy.OWN, True), (PinPolicy.NEVER, False), (PinPolicy.ONCE, True)],
+)
+def test_import(client: PivClient, pin: PinPolicy, wants_pin: bool) -> None:
+    policy = KeyPolicy(pin)
     scalar = (12_345).to_bytes(32, "big")
     with pytest.raises(StatusError):
         YUBICO.import_key(client, Slot.AUTHENTICATION, scalar, policy)

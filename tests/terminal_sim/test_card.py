@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from card_personalization.chip.ecdsa_signature import verifies
+from card_personalization.chip.ecdsa_signature import public_point, verifies
 from card_personalization.chip.errors import AttemptError, CardError, CardFault
 from card_personalization.chip.piv.objects import Chuid, Slot
 from card_personalization.chip.softcard.card import SoftCard
@@ -30,8 +30,6 @@ def presented(card: SoftCard, file: ParameterFile | None = None) -> PresentedCar
 
 def point(card: SoftCard, slot: Slot) -> bytes:
     """The public point of a key, computed from the card's own memory."""
-    from card_personalization.chip.softcard.signing import public_point
-
     return public_point(card.state.keys[slot].scalar)
 
 

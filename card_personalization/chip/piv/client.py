@@ -88,16 +88,27 @@ class PivClient:
     """
 
     def __init__(self, channel: Channel) -> None:
+        self._plain = channel
         self.channel = channel
 
+    def go_plain(self) -> Channel:
+        """Leave a secure channel, if one was put in `channel`; the channel below it."""
+        self.channel = self._plain
+        return self._plain
+
     def select(self) -> bytes:
-        """Select the PIV application; its property template, as it came. StatusError(NOT_PIV)."""
+        """Select the PIV application; its property template, as it came. StatusError(NOT_PIV).
+
+        Selecting ends a secure channel on the card, so it is left here too.
+        """
+        self.go_plain()
         answer = self.channel.send(Command(Ins.SELECT, 0x04, 0x00, PIV_AID_TRUNCATED))
         if not answer.ok:
             raise StatusError(CardFault.NOT_PIV, answer.sw)
         return answer.data
 
-    def _send(self, what: str, command: Command) -> Response:
+    def send(self, what: str, command: Command) -> Response:
+        """Send any command. StatusError, naming `what` was to be done, unless the card did it."""
         answer = self.channel.send(command)
         if not answer.ok:
             _refuse(answer.sw, what)
@@ -109,7 +120,7 @@ class PivClient:
         An object that was emptied (53 00) counts as absent: cards differ in how they tell.
         """
         what = f"object {tag:X}"
-        answer = self._send(what, Command(Ins.GET_DATA, 0x3F, 0xFF, tag_list(tag)))
+        answer = self.send(what, Command(Ins.GET_DATA, 0x3F, 0xFF, tag_list(tag)))
         bare = tag in (Tag.DISCOVERY, Tag.BIOMETRIC_GROUP)
         try:
             content = tlv.unwrap(answer.data, tag if bare else ContainerTag.OBJECT)
@@ -123,7 +134,7 @@ class PivClient:
         """Write one object; empty content removes it. Needs `authenticate_management` before."""
         data = tag_list(tag) + tlv.encode(ContainerTag.OBJECT, content)
         command = Command(Ins.PUT_DATA, 0x3F, 0xFF, data, answer_bytes=None)
-        self._send(f"writing object {tag:X}", command)
+        self.send(f"writing object {tag:X}", command)
 
     def read_chuid(self) -> Chuid:
         """The card's identifier."""
@@ -169,7 +180,7 @@ class PivClient:
     def forget_pin(self) -> None:
         """Take back a verified PIN, so that the next holder of the session starts without."""
         command = Command(Ins.VERIFY, 0xFF, Reference.PIN, answer_bytes=None)
-        self._send("taking back the PIN", command)
+        self.send("taking back the PIN", command)
 
     def change_pin(self, old: str, new: str) -> None:
         """Replace the PIN. AttemptError if the old one is wrong."""
@@ -205,7 +216,7 @@ class PivClient:
         wish = tlv.encode(
             ContainerTag.GENERATION, tlv.encode(ContainerTag.ALGORITHM, bytes([Algorithm.ECC_P256]))
         )
-        answer = self._send(
+        answer = self.send(
             f"making a key in slot {slot:X}",
             Command(Ins.GENERATE_ASYMMETRIC_KEY_PAIR, 0, slot, wish),
         )
@@ -264,7 +275,7 @@ class PivClient:
         self, what: str, algorithm: Algorithm, key: int, template: bytes
     ) -> tuple[tlv.Tlv, ...]:
         data = tlv.encode(DynamicTag.TEMPLATE, template)
-        answer = self._send(what, Command(Ins.GENERAL_AUTHENTICATE, algorithm, key, data))
+        answer = self.send(what, Command(Ins.GENERAL_AUTHENTICATE, algorithm, key, data))
         try:
             return tlv.parse(tlv.unwrap(answer.data, DynamicTag.TEMPLATE))
         except tlv.TlvError as error:

@@ -22,7 +22,8 @@ from card_personalization.chip.apdu import (
     decode_command,
 )
 from card_personalization.chip.piv.objects import PIV_AID
-from card_personalization.chip.softcard import data_objects, keys, secrets, vendor
+from card_personalization.chip.softcard import data_objects, keys, openfips201, secrets, vendor
+from card_personalization.chip.softcard.java_card import JavaCard
 from card_personalization.chip.softcard.session import (
     Interface,
     RandomBytes,
@@ -44,6 +45,8 @@ _AID_BYTES_MIN: Final = 5
 _HISTORICAL: Final = b"spk PIV card"
 _SECURE_MESSAGING_BITS: Final = 0x0C
 _CHANNEL_BITS: Final = 0x03
+# GlobalPlatform's own class, and its secure messaging, on cards that have it.
+_PLATFORM_BITS: Final = 0x84
 
 _NIST_COMMANDS: Final[dict[int, Callable[[Session, Command], Response]]] = {
     Ins.VERIFY: secrets.verify,
@@ -79,7 +82,10 @@ class SoftCard:
     ) -> None:
         initial = factory_state() if state is None else state
         self._session = Session(initial, interface, signer, random_bytes)
+        platform = initial.platform
+        self._java_card = None if platform is None else JavaCard(self._session)
         self._chain = bytearray()
+        self._chain_secured = True
         self._chain_head: tuple[int, int, int] | None = None
         self._waiting = b""
         self.changes = 0
@@ -110,6 +116,8 @@ class SoftCard:
     def power_off(self) -> None:
         """Forget everything that needs power."""
         self._session.forget()
+        if self._java_card is not None:
+            self._java_card.forget()
         self._drop_exchange()
 
     def reset(self) -> bytes:
@@ -140,11 +148,17 @@ class SoftCard:
         if command.ins == Ins.GET_RESPONSE:
             return self._portion(self._waiting, command) if self._waiting else self._nothing_waits()
         self._waiting = b""
-        self._check_class(command.cla)
+        if self._java_card is None:
+            self._check_class(command.cla)
+        else:
+            self._check_class(command.cla & ~_PLATFORM_BITS)
+            command = self._java_card.uncover(command)
         whole = self._gather(command)
         if whole is None:
             return Response(b"", Sw.OK)
         answer = self._execute(whole)
+        if self._java_card is not None:
+            answer = self._java_card.cover(answer)
         return self._portion(answer.data, command) if answer.data else answer
 
     def _nothing_waits(self) -> Response:
@@ -173,8 +187,14 @@ class SoftCard:
             raise Refused(Sw.NO_SPACE)
         if command.cla & CHAINING_BIT:
             self._chain += command.data
+            self._chain_secured = self._session.secured and (
+                self._chain_secured or self._chain_head is None
+            )
             self._chain_head = head
             return None
+        if self._chain_head is not None:
+            # A chain is as protected as its least protected link.
+            self._session.secured = self._session.secured and self._chain_secured
         data = bytes(self._chain) + command.data
         self._chain.clear()
         self._chain_head = None
@@ -192,7 +212,11 @@ class SoftCard:
     def _execute(self, command: Command) -> Response:
         if command.ins == Ins.SELECT:
             return self._select(command)
-        handler = _NIST_COMMANDS.get(command.ins)
+        java_card = self._java_card
+        if java_card is not None and java_card.takes(command):
+            return java_card.run(command)
+        known = _NIST_COMMANDS if java_card is None else openfips201.COMMANDS
+        handler = known.get(command.ins)
         if handler is None and self._session.state.profile is Profile.YUBICO:
             handler = vendor.COMMANDS.get(command.ins)
         if handler is None:
@@ -213,6 +237,8 @@ class SoftCard:
         if command.p1 != 0x04 or command.p2 not in (0x00, 0x0C):
             raise Refused(Sw.WRONG_P1_P2)
         aid = command.data
+        if self._java_card is not None:
+            return self._java_card.select(aid)
         if len(aid) < _AID_BYTES_MIN or not PIV_AID.startswith(aid):
             raise Refused(Sw.NOT_FOUND)
         self._session.selected = True

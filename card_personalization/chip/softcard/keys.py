@@ -29,10 +29,12 @@ from card_personalization.chip.softcard.state import (
     PinPolicy,
     PrivateKey,
     Profile,
+    TouchPolicy,
 )
 
 _RETIRED_SLOTS: Final = range(0x82, 0x96)
 _PIN_POLICY_TAG: Final = 0xAA
+_TOUCH_POLICY_TAG: Final = 0xAB
 
 
 def parse(data: bytes) -> tuple[tlv.Tlv, ...]:
@@ -56,14 +58,24 @@ def pin_policy(session: Session, slot: int, items: tuple[tlv.Tlv, ...]) -> PinPo
     asked = tlv.find(items, _PIN_POLICY_TAG)
     if asked is None or asked == b"\x00":
         return DEFAULT_PIN_POLICY.get(slot, PinPolicy.ONCE)
-    if session.state.profile is Profile.STRICT or asked not in {bytes([p]) for p in PinPolicy}:
+    if session.state.profile.nist_only or asked not in {bytes([p]) for p in PinPolicy}:
         raise Refused(Sw.WRONG_DATA)
     return PinPolicy(asked[0])
 
 
+def touch_policy(session: Session, items: tuple[tlv.Tlv, ...]) -> TouchPolicy:
+    """The touch policy asked for (vendor tag AB), or never."""
+    asked = tlv.find(items, _TOUCH_POLICY_TAG)
+    if asked is None or asked == b"\x00":
+        return TouchPolicy.NEVER
+    if session.state.profile.nist_only or asked not in {bytes([p]) for p in TouchPolicy}:
+        raise Refused(Sw.WRONG_DATA)
+    return TouchPolicy(asked[0])
+
+
 def store_key(session: Session, slot: int, key: PrivateKey) -> None:
     """Put a private key in a slot, over whatever was there."""
-    session.change(keys={**session.state.keys, slot: key})
+    session.change_within_memory(keys={**session.state.keys, slot: key})
 
 
 def generate(session: Session, command: Command) -> Response:
@@ -71,13 +83,18 @@ def generate(session: Session, command: Command) -> Response:
     slot = require_slot(session, command.p2)
     if command.p1:
         raise Refused(Sw.WRONG_P1_P2)
-    if not session.management_proven:
+    if not session.may_administer:
         raise Refused(Sw.SECURITY_STATUS_NOT_SATISFIED)
     wish = tlv.find(parse(command.data), ContainerTag.GENERATION)
     items = parse(wish or b"")
     if tlv.find(items, ContainerTag.ALGORITHM) != bytes([Algorithm.ECC_P256]):
         raise Refused(Sw.WRONG_DATA)
-    key = PrivateKey(new_scalar(), pin_policy(session, slot, items), Origin.GENERATED)
+    key = PrivateKey(
+        new_scalar(),
+        pin_policy(session, slot, items),
+        Origin.GENERATED,
+        touch_policy(session, items),
+    )
     store_key(session, slot, key)
     point = tlv.encode(ContainerTag.POINT, session.point(key.scalar))
     return Response(tlv.encode(ContainerTag.PUBLIC_KEY, point), Sw.OK)

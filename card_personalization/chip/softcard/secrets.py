@@ -42,11 +42,11 @@ def _compare(session: Session, name: SecretName, offered: bytes) -> None:
 
 
 def _acceptable(session: Session, value: bytes, *, digits: bool) -> bool:
-    """Whether a new PIN or PUK has 6 to 8 characters padded with FF; strict cards want digits."""
+    """Whether a PIN or PUK has 6 to 8 characters padded with FF; other than Yubico want digits."""
     bare = value.rstrip(b"\xff")
     if not PIN_DIGITS_MIN <= len(bare) <= PIN_BYTES or b"\xff" in bare:
         return False
-    return bare.isdigit() or not (digits and session.state.profile is Profile.STRICT)
+    return bare.isdigit() or not (digits and session.state.profile is not Profile.YUBICO)
 
 
 def _require_contacts(session: Session) -> None:

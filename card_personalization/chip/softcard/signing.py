@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Final
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -21,23 +20,11 @@ from card_personalization.chip.ecdsa_signature import COORDINATE_BYTES, public_k
 
 # private number, digest of at most 32 bytes → DER signature
 DigestSigner = Callable[[bytes, bytes], bytes]
-_POINT_PREFIX: Final = b"\x04"
 
 
 def new_scalar() -> bytes:
     """A fresh P-256 private number, 32 bytes."""
     return bytes(SigningKey.generate(curve=NIST256p).to_string())
-
-
-def public_point(scalar: bytes) -> bytes:
-    """The uncompressed public point of a private number, 65 bytes. ValueError if out of range."""
-    number = int.from_bytes(scalar, "big")
-    key = ec.derive_private_key(number, ec.SECP256R1()).public_key().public_numbers()
-    return (
-        _POINT_PREFIX
-        + key.x.to_bytes(COORDINATE_BYTES, "big")
-        + key.y.to_bytes(COORDINATE_BYTES, "big")
-    )
 
 
 def sign_with_ecdsa(scalar: bytes, digest: bytes) -> bytes:

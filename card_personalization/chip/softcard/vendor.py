@@ -1,7 +1,7 @@
 """Vendor commands of the Yubico family, as far as yubikit and yubico-piv-tool need them.
 
-Version, serial number, metadata, key import, moving keys, management key, attempts, factory reset.
-A strict card answers 6D00 to all of them.
+Version, serial number, metadata, key import, moving keys, management key, attempts, attestation,
+factory reset. Cards of other families answer 6D00 to all of them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from card_personalization.chip.apdu import Command, Response, Sw
 from card_personalization.chip.ecdsa_signature import P256_ORDER
 from card_personalization.chip.piv.objects import Algorithm, ContainerTag, Reference
 from card_personalization.chip.profiles.yubico import VendorIns
+from card_personalization.chip.softcard import attestation
 from card_personalization.chip.softcard.keys import (
     parse,
     pin_policy,
     require_slot,
     store_key,
+    touch_policy,
 )
 from card_personalization.chip.softcard.session import Refused, Session
 from card_personalization.chip.softcard.state import (
@@ -90,7 +92,7 @@ def get_metadata(session: Session, command: Command) -> Response:
     point = tlv.encode(ContainerTag.POINT, session.point(key.scalar))
     data = (
         tlv.encode(_Metadata.ALGORITHM, bytes([Algorithm.ECC_P256]))
-        + tlv.encode(_Metadata.POLICY, bytes([key.pin_policy, _TOUCH_NEVER]))
+        + tlv.encode(_Metadata.POLICY, bytes([key.pin_policy, key.touch_policy]))
         + tlv.encode(_Metadata.ORIGIN, bytes([key.origin]))
         + tlv.encode(_Metadata.PUBLIC_KEY, point)
     )
@@ -109,8 +111,14 @@ def import_key(session: Session, command: Command) -> Response:
     number = int.from_bytes(scalar, "big")
     if len(scalar) != Algorithm.ECC_P256.key_bytes or not 0 < number < P256_ORDER:
         raise Refused(Sw.WRONG_DATA)
-    store_key(session, slot, PrivateKey(scalar, pin_policy(session, slot, items), Origin.IMPORTED))
+    policies = pin_policy(session, slot, items), touch_policy(session, items)
+    store_key(session, slot, PrivateKey(scalar, policies[0], Origin.IMPORTED, policies[1]))
     return Response(b"", Sw.OK)
+
+
+def attest(session: Session, command: Command) -> Response:
+    """ATTEST (F9): a certificate that the key of slot P1 was made on this card."""
+    return attestation.attest(session, command, VERSION)
 
 
 def move_key(session: Session, command: Command) -> Response:
@@ -163,7 +171,8 @@ def factory_reset(session: Session, _: Command) -> Response:
     """RESET (FB): a fresh card of the same serial, only when PIN and PUK are both blocked."""
     if not session.state.pin.blocked or not session.state.puk.blocked:
         raise Refused(Sw.CONDITIONS_NOT_SATISFIED)
-    fresh = factory_state(session.state.profile, session.state.serial)
+    state = session.state
+    fresh = factory_state(state.profile, state.serial, state.memory_bytes)
     session.change(**msgspec.structs.asdict(fresh))
     session.pin_verified = session.pin_fresh = session.management_proven = False
     return Response(b"", Sw.OK)
@@ -173,6 +182,7 @@ COMMANDS: Final[dict[int, Callable[[Session, Command], Response]]] = {
     VendorIns.MOVE_KEY: move_key,
     VendorIns.GET_METADATA: get_metadata,
     VendorIns.GET_SERIAL: get_serial,
+    VendorIns.ATTEST: attest,
     VendorIns.SET_ATTEMPTS: set_attempts,
     VendorIns.FACTORY_RESET: factory_reset,
     VendorIns.GET_VERSION: get_version,
