@@ -107,15 +107,15 @@ def read_record(
         faults += [
             missing(field) for field in kind.fields if field.required and field.name not in cells
         ]
-        faults += check_record(kind, values)
+        faults += check_record(kind, values, today)
     if kind is CONTACT and values.get("channel") in ("phone", "sms"):
         values["value"] = phone_digits(str(values.get("value"))) or values.get("value")
     return Reading(values, tuple(faults))
 
 
-def check_record(kind: RecordKind, values: Mapping[str, Value]) -> list[Fault]:
-    """Return what does not fit together in a whole record's values."""
-    return [fault for check in kind.checks for fault in check(values)]
+def check_record(kind: RecordKind, values: Mapping[str, Value], today: date) -> list[Fault]:
+    """Return what does not fit together in a whole record's values, as of the date `today`."""
+    return [fault for check in kind.checks for fault in check(values, today)]
 
 
 def header_names(kind: RecordKind) -> dict[str, Field]:

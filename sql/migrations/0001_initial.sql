@@ -267,13 +267,19 @@ FOR EACH ROW EXECUTE FUNCTION register.refuse_rewriting();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON register.history
 FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_rewriting();
 
+-- When the version after one recorded at p_before begins: now, and later than that one, also where
+-- a writer waited for another. Constant within a statement, so that history and row agree.
+CREATE FUNCTION register.recorded_after(p_before timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN greatest(statement_timestamp(), p_before + interval '1 microsecond');
+
 -- Gives a changed row its next version, the change that makes it and the instant.
 CREATE FUNCTION register.next_version() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     new.version := old.version + 1;
     new.change_id := register.current_change();
-    new.recorded_at := clock_timestamp();
+    new.recorded_at := register.recorded_after(old.recorded_at);
     RETURN new;
 END
 $$;
@@ -294,7 +300,8 @@ BEGIN
         citizen_id, household_id, body
     )
     SELECT
-        tg_argv[0], (b.body ->> tg_argv[1])::uuid, b.version, b.recorded_at, clock_timestamp(),
+        tg_argv[0], (b.body ->> tg_argv[1])::uuid, b.version, b.recorded_at,
+        register.recorded_after(b.recorded_at),
         b.change_id, ended_by,
         (b.body ->> 'citizen_id')::uuid, (b.body ->> 'household_id')::uuid, b.body
     FROM (
@@ -411,6 +418,16 @@ CREATE TYPE register.edit AS (
     body jsonb
 );
 
+-- What the database that serves a holder's bucket does not know yet of their rights. Written with
+-- the change itself and taken away when it was told: it may be late, but is never forgotten.
+CREATE TABLE register.rights_delivery (
+    delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
+    -- see rights.accept
+    action text NOT NULL CHECK (action IN ('entitlement', 'allowance', 'withdraw')),
+    body jsonb NOT NULL
+);
+
 -- 21_register_people.sql
 -- The records of the register. Each has its key, its version, the change that made this version and
 -- the instant since when it is the latest. `change_id` is no foreign key: its default is the change
@@ -443,7 +460,7 @@ CREATE TABLE register.citizen (
 
 CREATE TABLE register.identity_document (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     document_type text NOT NULL CHECK (document_type IN (
         'passport', 'birth_certificate', 'foreign_passport', 'residence_permit',
         'temporary_identity_card', 'military_id', 'refugee_certificate', 'other'
@@ -463,9 +480,11 @@ CREATE TABLE register.identity_document (
     CONSTRAINT document_ends_after_issue CHECK (issued_on <= valid_to)
 );
 
+CREATE INDEX identity_document_citizen ON register.identity_document (citizen_id);
+
 CREATE TABLE register.address (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     address_kind text NOT NULL CHECK (address_kind IN ('registered', 'actual', 'temporary')),
     -- as one line, the way people write it on an envelope
     line text NOT NULL CHECK (line <> ''),
@@ -481,7 +500,7 @@ CREATE TABLE register.address (
 
 CREATE TABLE register.contact (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     channel text NOT NULL CHECK (channel IN ('phone', 'sms', 'email', 'post', 'portal')),
     -- a telephone as digits with the country's code
     value text NOT NULL CHECK (value <> ''),
@@ -498,7 +517,7 @@ CREATE UNIQUE INDEX one_preferred_contact ON register.contact (citizen_id) WHERE
 
 CREATE TABLE register.consent (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     -- what is allowed: to keep the data, to grant without an application, to tell other agencies,
     -- to send messages
     scope text NOT NULL CHECK (scope IN ('processing', 'proactive', 'exchange', 'notifications')),
@@ -518,8 +537,8 @@ WHERE withdrawn_on IS NULL;
 CREATE TABLE register.representative (
     record_id uuid PRIMARY KEY,
     -- the one who is represented, and who acts for them
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
-    representative_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
+    representative_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     basis text NOT NULL CHECK (basis IN ('parent', 'guardian', 'trustee', 'attorney', 'court')),
     -- the services in which they may act; NULL: all
     scope text[],
@@ -550,8 +569,8 @@ CREATE TABLE register.household (
 
 CREATE TABLE register.household_member (
     record_id uuid PRIMARY KEY,
-    household_id uuid NOT NULL REFERENCES register.household,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    household_id uuid NOT NULL REFERENCES register.household DEFERRABLE,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     relation text NOT NULL CHECK (relation IN ('head', 'spouse', 'child', 'other')),
     version integer NOT NULL DEFAULT 1 CHECK (version > 0),
     change_id bigint NOT NULL DEFAULT register.current_change(),
@@ -565,7 +584,7 @@ WHERE relation = 'head';
 
 CREATE TABLE register.income (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     income_kind text NOT NULL CHECK (income_kind IN (
         'salary', 'pension', 'benefit', 'scholarship', 'alimony', 'business', 'other'
     )),
@@ -584,7 +603,7 @@ CREATE TABLE register.income (
 -- What a citizen is for the time being, where no category says it: at work, a pensioner, pregnant.
 CREATE TABLE register.circumstance (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     circumstance text NOT NULL CHECK (circumstance IN (
         'employed', 'unemployed', 'self_employed', 'pensioner', 'student', 'pregnant',
         'parental_leave', 'military_service', 'needs_care'
@@ -601,7 +620,7 @@ CREATE TABLE register.circumstance (
 
 CREATE TABLE register.citizen_category (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     category text NOT NULL
     CONSTRAINT category_is_known REFERENCES register.benefit_category,
     valid_from date NOT NULL,
@@ -616,7 +635,7 @@ CREATE TABLE register.citizen_category (
 
 CREATE TABLE register.life_event (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     event text NOT NULL CHECK (event IN (
         'birth', 'child_born', 'adoption', 'marriage', 'divorce', 'disability_set',
         'disability_ended', 'retirement', 'relocation', 'job_loss', 'loss_of_breadwinner',
@@ -624,7 +643,7 @@ CREATE TABLE register.life_event (
     )),
     happened_on date NOT NULL,
     -- who else it concerns: the child born, the breadwinner lost
-    related_citizen_id uuid REFERENCES register.citizen,
+    related_citizen_id uuid REFERENCES register.citizen DEFERRABLE,
     -- who told of it, and by what document
     reported_by text,
     document text,
@@ -635,15 +654,22 @@ CREATE TABLE register.life_event (
     UNIQUE NULLS NOT DISTINCT (citizen_id, event, happened_on, related_citizen_id)
 );
 
+CREATE INDEX life_event_related ON register.life_event (related_citizen_id)
+WHERE related_citizen_id IS NOT NULL;
+
 -- 21_register_rights.sql
 -- The records that rights rest on; see 21_register_people.sql for what all have in common.
 
 CREATE TABLE register.service_plan (
     record_id uuid PRIMARY KEY,
     number text NOT NULL CONSTRAINT service_plan_number_once UNIQUE CHECK (number <> ''),
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     form text NOT NULL CHECK (form IN ('home', 'semi_stationary', 'stationary')),
     provider_code text,
+    -- what pays for its services, and the category that opens it
+    measure text NOT NULL CONSTRAINT plan_measure_is_known REFERENCES regulations.measure,
+    category text NOT NULL
+    CONSTRAINT plan_category_is_known REFERENCES register.benefit_category,
     issued_on date NOT NULL,
     valid_from date NOT NULL,
     valid_to date NOT NULL,
@@ -673,6 +699,7 @@ CREATE TABLE register.service_plan_line (
     CONSTRAINT service_plan_line_once UNIQUE (plan_id, item_class),
     CONSTRAINT line_of_the_plans_citizen
     FOREIGN KEY (plan_id, citizen_id) REFERENCES register.service_plan (record_id, citizen_id)
+    DEFERRABLE
 );
 
 CREATE INDEX service_plan_line_citizen ON register.service_plan_line (citizen_id);
@@ -680,7 +707,7 @@ CREATE INDEX service_plan_line_citizen ON register.service_plan_line (citizen_id
 CREATE TABLE register.rehabilitation_plan (
     record_id uuid PRIMARY KEY,
     number text NOT NULL CONSTRAINT rehabilitation_plan_number_once UNIQUE CHECK (number <> ''),
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     -- the bureau of medical and social expertise (МСЭ)
     issued_by text NOT NULL,
     issued_on date NOT NULL,
@@ -715,6 +742,7 @@ CREATE TABLE register.rehabilitation_measure (
     CONSTRAINT measure_of_the_plans_citizen
     FOREIGN KEY (plan_id, citizen_id)
     REFERENCES register.rehabilitation_plan (record_id, citizen_id)
+    DEFERRABLE
 );
 
 CREATE INDEX rehabilitation_measure_citizen ON register.rehabilitation_measure (citizen_id);
@@ -724,7 +752,7 @@ CREATE TABLE register.prescription (
     record_id uuid PRIMARY KEY,
     series text NOT NULL CHECK (series <> ''),
     number text NOT NULL CHECK (number <> ''),
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     -- the medicine's INN (МНН), as the item class that an allowance is granted for
     item_class text NOT NULL CHECK (item_class <> ''),
     quantity bigint NOT NULL CHECK (quantity > 0),
@@ -752,7 +780,7 @@ CREATE INDEX prescription_citizen ON register.prescription (citizen_id);
 CREATE TABLE register.certificate (
     record_id uuid PRIMARY KEY,
     number text NOT NULL CONSTRAINT certificate_number_once UNIQUE CHECK (number <> ''),
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     measure text NOT NULL CONSTRAINT certificate_measure_is_known REFERENCES regulations.measure,
     -- the category that opened it
     category text NOT NULL
@@ -774,7 +802,7 @@ CREATE TABLE register.personal_account (
     record_id uuid PRIMARY KEY,
     account_number text NOT NULL CHECK (account_number ~ '^[0-9A-ZА-Я/-]{4,20}$'),
     provider_code text NOT NULL CHECK (provider_code <> ''),
-    household_id uuid NOT NULL REFERENCES register.household,
+    household_id uuid NOT NULL REFERENCES register.household DEFERRABLE,
     -- of the dwelling, and the part of it that the norm covers, in hundredths of a square metre
     area_dm2 integer CHECK (area_dm2 > 0),
     norm_dm2 integer CHECK (norm_dm2 > 0),
@@ -790,7 +818,7 @@ CREATE INDEX personal_account_household ON register.personal_account (household_
 
 CREATE TABLE register.policy (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     enp text NOT NULL CHECK (enp ~ '^[0-9]{16}$'),
     insurer text NOT NULL CHECK (insurer <> ''),
     -- the clinic that the citizen is attached to
@@ -813,12 +841,15 @@ CREATE INDEX policy_to_prolong ON register.policy (valid_to) WHERE prolongs;
 -- Its key is also that of its allowance.
 CREATE TABLE register.school_meals (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     -- the school's code as a provider, and the class
     school_code text NOT NULL CHECK (school_code <> ''),
     school_class text,
     meal text NOT NULL CHECK (meal IN ('breakfast', 'lunch', 'breakfast_and_lunch')),
-    -- the category that opens it
+    -- the class of item that the school rings up
+    item_class text NOT NULL CHECK (item_class <> ''),
+    -- what pays for it, and the category that opens it
+    measure text NOT NULL CONSTRAINT meals_measure_is_known REFERENCES regulations.measure,
     category text NOT NULL
     CONSTRAINT meals_category_is_known REFERENCES register.benefit_category,
     valid_from date NOT NULL,
@@ -834,8 +865,8 @@ CREATE TABLE register.school_meals (
 -- same key.
 CREATE TABLE register.entitlement (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid REFERENCES register.citizen,
-    household_id uuid REFERENCES register.household,
+    citizen_id uuid REFERENCES register.citizen DEFERRABLE,
+    household_id uuid REFERENCES register.household DEFERRABLE,
     holder_id uuid GENERATED ALWAYS AS (coalesce(citizen_id, household_id)) STORED NOT NULL,
     measure text NOT NULL CONSTRAINT entitlement_measure_is_known REFERENCES regulations.measure,
     category text NOT NULL
@@ -852,6 +883,8 @@ CREATE TABLE register.entitlement (
     CONSTRAINT entitlement_ends_after_start CHECK (valid_from <= valid_to)
 );
 
+CREATE INDEX entitlement_citizen ON register.entitlement (citizen_id)
+WHERE citizen_id IS NOT NULL;
 CREATE INDEX entitlement_household ON register.entitlement (household_id)
 WHERE household_id IS NOT NULL;
 

@@ -107,13 +107,19 @@ FOR EACH ROW EXECUTE FUNCTION register.refuse_rewriting();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON register.history
 FOR EACH STATEMENT EXECUTE FUNCTION register.refuse_rewriting();
 
+-- When the version after one recorded at p_before begins: now, and later than that one, also where
+-- a writer waited for another. Constant within a statement, so that history and row agree.
+CREATE FUNCTION register.recorded_after(p_before timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN greatest(statement_timestamp(), p_before + interval '1 microsecond');
+
 -- Gives a changed row its next version, the change that makes it and the instant.
 CREATE FUNCTION register.next_version() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     new.version := old.version + 1;
     new.change_id := register.current_change();
-    new.recorded_at := clock_timestamp();
+    new.recorded_at := register.recorded_after(old.recorded_at);
     RETURN new;
 END
 $$;
@@ -134,7 +140,8 @@ BEGIN
         citizen_id, household_id, body
     )
     SELECT
-        tg_argv[0], (b.body ->> tg_argv[1])::uuid, b.version, b.recorded_at, clock_timestamp(),
+        tg_argv[0], (b.body ->> tg_argv[1])::uuid, b.version, b.recorded_at,
+        register.recorded_after(b.recorded_at),
         b.change_id, ended_by,
         (b.body ->> 'citizen_id')::uuid, (b.body ->> 'household_id')::uuid, b.body
     FROM (
@@ -249,4 +256,14 @@ CREATE TYPE register.edit AS (
     record_id uuid,
     base_version integer,
     body jsonb
+);
+
+-- What the database that serves a holder's bucket does not know yet of their rights. Written with
+-- the change itself and taken away when it was told: it may be late, but is never forgotten.
+CREATE TABLE register.rights_delivery (
+    delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
+    -- see rights.accept
+    action text NOT NULL CHECK (action IN ('entitlement', 'allowance', 'withdraw')),
+    body jsonb NOT NULL
 );

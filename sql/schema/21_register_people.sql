@@ -29,7 +29,7 @@ CREATE TABLE register.citizen (
 
 CREATE TABLE register.identity_document (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     document_type text NOT NULL CHECK (document_type IN (
         'passport', 'birth_certificate', 'foreign_passport', 'residence_permit',
         'temporary_identity_card', 'military_id', 'refugee_certificate', 'other'
@@ -49,9 +49,11 @@ CREATE TABLE register.identity_document (
     CONSTRAINT document_ends_after_issue CHECK (issued_on <= valid_to)
 );
 
+CREATE INDEX identity_document_citizen ON register.identity_document (citizen_id);
+
 CREATE TABLE register.address (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     address_kind text NOT NULL CHECK (address_kind IN ('registered', 'actual', 'temporary')),
     -- as one line, the way people write it on an envelope
     line text NOT NULL CHECK (line <> ''),
@@ -67,7 +69,7 @@ CREATE TABLE register.address (
 
 CREATE TABLE register.contact (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     channel text NOT NULL CHECK (channel IN ('phone', 'sms', 'email', 'post', 'portal')),
     -- a telephone as digits with the country's code
     value text NOT NULL CHECK (value <> ''),
@@ -84,7 +86,7 @@ CREATE UNIQUE INDEX one_preferred_contact ON register.contact (citizen_id) WHERE
 
 CREATE TABLE register.consent (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     -- what is allowed: to keep the data, to grant without an application, to tell other agencies,
     -- to send messages
     scope text NOT NULL CHECK (scope IN ('processing', 'proactive', 'exchange', 'notifications')),
@@ -104,8 +106,8 @@ WHERE withdrawn_on IS NULL;
 CREATE TABLE register.representative (
     record_id uuid PRIMARY KEY,
     -- the one who is represented, and who acts for them
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
-    representative_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
+    representative_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     basis text NOT NULL CHECK (basis IN ('parent', 'guardian', 'trustee', 'attorney', 'court')),
     -- the services in which they may act; NULL: all
     scope text[],
@@ -136,8 +138,8 @@ CREATE TABLE register.household (
 
 CREATE TABLE register.household_member (
     record_id uuid PRIMARY KEY,
-    household_id uuid NOT NULL REFERENCES register.household,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    household_id uuid NOT NULL REFERENCES register.household DEFERRABLE,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     relation text NOT NULL CHECK (relation IN ('head', 'spouse', 'child', 'other')),
     version integer NOT NULL DEFAULT 1 CHECK (version > 0),
     change_id bigint NOT NULL DEFAULT register.current_change(),
@@ -151,7 +153,7 @@ WHERE relation = 'head';
 
 CREATE TABLE register.income (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     income_kind text NOT NULL CHECK (income_kind IN (
         'salary', 'pension', 'benefit', 'scholarship', 'alimony', 'business', 'other'
     )),
@@ -170,7 +172,7 @@ CREATE TABLE register.income (
 -- What a citizen is for the time being, where no category says it: at work, a pensioner, pregnant.
 CREATE TABLE register.circumstance (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     circumstance text NOT NULL CHECK (circumstance IN (
         'employed', 'unemployed', 'self_employed', 'pensioner', 'student', 'pregnant',
         'parental_leave', 'military_service', 'needs_care'
@@ -187,7 +189,7 @@ CREATE TABLE register.circumstance (
 
 CREATE TABLE register.citizen_category (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     category text NOT NULL
     CONSTRAINT category_is_known REFERENCES register.benefit_category,
     valid_from date NOT NULL,
@@ -202,7 +204,7 @@ CREATE TABLE register.citizen_category (
 
 CREATE TABLE register.life_event (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     event text NOT NULL CHECK (event IN (
         'birth', 'child_born', 'adoption', 'marriage', 'divorce', 'disability_set',
         'disability_ended', 'retirement', 'relocation', 'job_loss', 'loss_of_breadwinner',
@@ -210,7 +212,7 @@ CREATE TABLE register.life_event (
     )),
     happened_on date NOT NULL,
     -- who else it concerns: the child born, the breadwinner lost
-    related_citizen_id uuid REFERENCES register.citizen,
+    related_citizen_id uuid REFERENCES register.citizen DEFERRABLE,
     -- who told of it, and by what document
     reported_by text,
     document text,
@@ -220,3 +222,6 @@ CREATE TABLE register.life_event (
     CONSTRAINT event_stands_once
     UNIQUE NULLS NOT DISTINCT (citizen_id, event, happened_on, related_citizen_id)
 );
+
+CREATE INDEX life_event_related ON register.life_event (related_citizen_id)
+WHERE related_citizen_id IS NOT NULL;

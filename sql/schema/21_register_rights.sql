@@ -3,9 +3,13 @@
 CREATE TABLE register.service_plan (
     record_id uuid PRIMARY KEY,
     number text NOT NULL CONSTRAINT service_plan_number_once UNIQUE CHECK (number <> ''),
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     form text NOT NULL CHECK (form IN ('home', 'semi_stationary', 'stationary')),
     provider_code text,
+    -- what pays for its services, and the category that opens it
+    measure text NOT NULL CONSTRAINT plan_measure_is_known REFERENCES regulations.measure,
+    category text NOT NULL
+    CONSTRAINT plan_category_is_known REFERENCES register.benefit_category,
     issued_on date NOT NULL,
     valid_from date NOT NULL,
     valid_to date NOT NULL,
@@ -35,6 +39,7 @@ CREATE TABLE register.service_plan_line (
     CONSTRAINT service_plan_line_once UNIQUE (plan_id, item_class),
     CONSTRAINT line_of_the_plans_citizen
     FOREIGN KEY (plan_id, citizen_id) REFERENCES register.service_plan (record_id, citizen_id)
+    DEFERRABLE
 );
 
 CREATE INDEX service_plan_line_citizen ON register.service_plan_line (citizen_id);
@@ -42,7 +47,7 @@ CREATE INDEX service_plan_line_citizen ON register.service_plan_line (citizen_id
 CREATE TABLE register.rehabilitation_plan (
     record_id uuid PRIMARY KEY,
     number text NOT NULL CONSTRAINT rehabilitation_plan_number_once UNIQUE CHECK (number <> ''),
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     -- the bureau of medical and social expertise (МСЭ)
     issued_by text NOT NULL,
     issued_on date NOT NULL,
@@ -77,6 +82,7 @@ CREATE TABLE register.rehabilitation_measure (
     CONSTRAINT measure_of_the_plans_citizen
     FOREIGN KEY (plan_id, citizen_id)
     REFERENCES register.rehabilitation_plan (record_id, citizen_id)
+    DEFERRABLE
 );
 
 CREATE INDEX rehabilitation_measure_citizen ON register.rehabilitation_measure (citizen_id);
@@ -86,7 +92,7 @@ CREATE TABLE register.prescription (
     record_id uuid PRIMARY KEY,
     series text NOT NULL CHECK (series <> ''),
     number text NOT NULL CHECK (number <> ''),
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     -- the medicine's INN (МНН), as the item class that an allowance is granted for
     item_class text NOT NULL CHECK (item_class <> ''),
     quantity bigint NOT NULL CHECK (quantity > 0),
@@ -114,7 +120,7 @@ CREATE INDEX prescription_citizen ON register.prescription (citizen_id);
 CREATE TABLE register.certificate (
     record_id uuid PRIMARY KEY,
     number text NOT NULL CONSTRAINT certificate_number_once UNIQUE CHECK (number <> ''),
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     measure text NOT NULL CONSTRAINT certificate_measure_is_known REFERENCES regulations.measure,
     -- the category that opened it
     category text NOT NULL
@@ -136,7 +142,7 @@ CREATE TABLE register.personal_account (
     record_id uuid PRIMARY KEY,
     account_number text NOT NULL CHECK (account_number ~ '^[0-9A-ZА-Я/-]{4,20}$'),
     provider_code text NOT NULL CHECK (provider_code <> ''),
-    household_id uuid NOT NULL REFERENCES register.household,
+    household_id uuid NOT NULL REFERENCES register.household DEFERRABLE,
     -- of the dwelling, and the part of it that the norm covers, in hundredths of a square metre
     area_dm2 integer CHECK (area_dm2 > 0),
     norm_dm2 integer CHECK (norm_dm2 > 0),
@@ -152,7 +158,7 @@ CREATE INDEX personal_account_household ON register.personal_account (household_
 
 CREATE TABLE register.policy (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     enp text NOT NULL CHECK (enp ~ '^[0-9]{16}$'),
     insurer text NOT NULL CHECK (insurer <> ''),
     -- the clinic that the citizen is attached to
@@ -175,12 +181,15 @@ CREATE INDEX policy_to_prolong ON register.policy (valid_to) WHERE prolongs;
 -- Its key is also that of its allowance.
 CREATE TABLE register.school_meals (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid NOT NULL REFERENCES register.citizen,
+    citizen_id uuid NOT NULL REFERENCES register.citizen DEFERRABLE,
     -- the school's code as a provider, and the class
     school_code text NOT NULL CHECK (school_code <> ''),
     school_class text,
     meal text NOT NULL CHECK (meal IN ('breakfast', 'lunch', 'breakfast_and_lunch')),
-    -- the category that opens it
+    -- the class of item that the school rings up
+    item_class text NOT NULL CHECK (item_class <> ''),
+    -- what pays for it, and the category that opens it
+    measure text NOT NULL CONSTRAINT meals_measure_is_known REFERENCES regulations.measure,
     category text NOT NULL
     CONSTRAINT meals_category_is_known REFERENCES register.benefit_category,
     valid_from date NOT NULL,
@@ -196,8 +205,8 @@ CREATE TABLE register.school_meals (
 -- same key.
 CREATE TABLE register.entitlement (
     record_id uuid PRIMARY KEY,
-    citizen_id uuid REFERENCES register.citizen,
-    household_id uuid REFERENCES register.household,
+    citizen_id uuid REFERENCES register.citizen DEFERRABLE,
+    household_id uuid REFERENCES register.household DEFERRABLE,
     holder_id uuid GENERATED ALWAYS AS (coalesce(citizen_id, household_id)) STORED NOT NULL,
     measure text NOT NULL CONSTRAINT entitlement_measure_is_known REFERENCES regulations.measure,
     category text NOT NULL
@@ -214,5 +223,7 @@ CREATE TABLE register.entitlement (
     CONSTRAINT entitlement_ends_after_start CHECK (valid_from <= valid_to)
 );
 
+CREATE INDEX entitlement_citizen ON register.entitlement (citizen_id)
+WHERE citizen_id IS NOT NULL;
 CREATE INDEX entitlement_household ON register.entitlement (household_id)
 WHERE household_id IS NOT NULL;

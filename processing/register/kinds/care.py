@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 
-from processing.register.fields import Choice, Fault, FaultCode, Field, FieldType
+from processing.register.fields import Choice, Fault, FaultCode, FieldType
 from processing.register.kinds.shape import (
     PROVIDER_SYNONYMS,
     Values,
+    category_field,
     choice_field,
     ends_after_start,
     field,
     first_day,
+    item_class_field,
     last_day,
+    measure_field,
     of_citizen,
     record_kind,
     reference,
@@ -23,10 +26,8 @@ from processing.register.kinds.shape import (
 SERVICE_PLAN_YEARS_MAX: Final = 3
 """A plan of social services is looked at anew after three years (442-ФЗ, article 16)."""
 
-PRESCRIPTION_DAYS: Final = (15, 30, 90)
 
-
-def _plan_not_too_long(values: Values) -> Iterator[Fault]:
+def _plan_not_too_long(values: Values, today: date) -> Iterator[Fault]:
     begin, end = values.get("valid_from"), values.get("valid_to")
     if (
         isinstance(begin, date)
@@ -81,6 +82,8 @@ SERVICE_PLAN: Final = record_kind(
             *PROVIDER_SYNONYMS,
             length_max=40,
         ),
+        measure_field(),
+        category_field(),
         field(
             "issued_on",
             FieldType.DATE,
@@ -96,10 +99,6 @@ SERVICE_PLAN: Final = record_kind(
     ),
     checks=(ends_after_start(), _plan_not_too_long),
 )
-
-
-def _item_class(ru: str, en: str, *synonyms: str) -> Field:
-    return field("item_class", FieldType.CODE, ru, en, *synonyms, required=True, length_max=20)
 
 
 SERVICE_PLAN_LINE: Final = record_kind(
@@ -120,7 +119,7 @@ SERVICE_PLAN_LINE: Final = record_kind(
             "номер",
         ),
         of_citizen(),
-        _item_class("Код услуги", "Service code", "услуга код", "класс"),
+        item_class_field("Код услуги", "Service code", "услуга код", "класс"),
         field(
             "name",
             FieldType.TEXT,
@@ -248,7 +247,7 @@ REHABILITATION_MEASURE: Final = record_kind(
             "номер",
         ),
         of_citizen(),
-        _item_class("Код мероприятия", "Measure code", "код тср", "класс", "код"),
+        item_class_field("Код мероприятия", "Measure code", "код тср", "класс", "код"),
         field(
             "name", FieldType.TEXT, "Мероприятие", "Measure", "наименование", "тср", required=True
         ),
@@ -274,6 +273,19 @@ REHABILITATION_MEASURE: Final = record_kind(
 def valid_days_end(prescribed_on: date, valid_days: int) -> date:
     """Return the last day on which a prescription is honoured."""
     return prescribed_on + timedelta(days=valid_days)
+
+
+def _not_expired(values: Values, today: date) -> Iterator[Fault]:
+    written, days = values.get("prescribed_on"), values.get("valid_days")
+    if isinstance(written, date) and isinstance(days, int):
+        last = valid_days_end(written, days)
+        if last < today:
+            yield Fault(
+                "prescribed_on",
+                FaultCode.EXPIRED,
+                f"Дата выписки: срок рецепта истёк {last:%d.%m.%Y}; нужен новый рецепт",
+                f"Prescribed on: the prescription ended on {last}; a new one is needed",
+            )
 
 
 PRESCRIPTION: Final = record_kind(
@@ -303,7 +315,7 @@ PRESCRIPTION: Final = record_kind(
             length_max=30,
         ),
         of_citizen(),
-        _item_class(
+        item_class_field(
             "МНН (код)", "Medicine's INN (code)", "мнн", "препарат", "лекарство", "код мнн"
         ),
         field(
@@ -395,4 +407,5 @@ PRESCRIPTION: Final = record_kind(
             length_max=40,
         ),
     ),
+    checks=(_not_expired,),
 )

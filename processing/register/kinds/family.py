@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Final
 
 from processing.register.fields import Choice, Fault, FaultCode, FieldType
@@ -263,7 +264,7 @@ LIFE_EVENT: Final = record_kind(
 )
 
 
-def _norm_within_area(values: Values) -> Iterator[Fault]:
+def _norm_within_area(values: Values, today: date) -> Iterator[Fault]:
     area, norm = values.get("area_dm2"), values.get("norm_dm2")
     if isinstance(area, int) and isinstance(norm, int) and norm > area:
         yield Fault(

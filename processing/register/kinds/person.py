@@ -22,7 +22,7 @@ from processing.register.kinds.shape import (
 )
 
 
-def _enp_fits_person(values: Values) -> Iterator[Fault]:
+def _enp_fits_person(values: Values, today: date) -> Iterator[Fault]:
     enp, born, sex = values.get("enp"), values.get("birth_date"), values.get("sex")
     if not (isinstance(enp, str) and isinstance(born, date)) or sex not in ("m", "f"):
         return
@@ -347,7 +347,7 @@ def phone_digits(text: str) -> str | None:
     return bare if len(bare) in _PHONE_DIGITS else None
 
 
-def _contact_fits_channel(values: Values) -> Iterator[Fault]:
+def _contact_fits_channel(values: Values, today: date) -> Iterator[Fault]:
     channel, value = values.get("channel"), str(values.get("value") or "")
     if channel in ("phone", "sms") and phone_digits(value) is None:
         yield Fault(
@@ -487,7 +487,7 @@ CONSENT: Final = record_kind(
 )
 
 
-def _not_oneself(values: Values) -> Iterator[Fault]:
+def _not_oneself(values: Values, today: date) -> Iterator[Fault]:
     if values.get("snils") and values.get("snils") == values.get("representative_snils"):
         yield Fault(
             "representative_snils",

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Final
 
-from processing.register.fields import Choice, Fault, FaultCode, Field, FieldType
+from processing.register.fields import Choice, Fault, FaultCode, FieldType
 from processing.register.kinds.family import AMOUNT_KOPECKS_MAX
 from processing.register.kinds.shape import (
     Values,
+    category_field,
     choice_field,
     ends_after_start,
     field,
     first_day,
+    item_class_field,
     last_day,
+    measure_field,
     of_citizen,
     record_kind,
     reference,
 )
-
-
-def _category() -> Field:
-    return field(
-        "category",
-        FieldType.CODE,
-        "Категория (код)",
-        "Category (code)",
-        "категория",
-        "льготная категория",
-        "код категории",
-        "льгота",
-        required=True,
-        length_max=40,
-    )
-
-
-def _measure() -> Field:
-    return field(
-        "measure",
-        FieldType.CODE,
-        "Мера поддержки (код)",
-        "Measure (code)",
-        "мера",
-        "мсп",
-        "код меры",
-        "мера социальной поддержки",
-        required=True,
-        length_max=40,
-    )
-
 
 CATEGORY: Final = record_kind(
     "category",
@@ -59,7 +32,7 @@ CATEGORY: Final = record_kind(
     key=("snils", "category", "valid_from"),
     fields=(
         of_citizen(),
-        _category(),
+        category_field(),
         first_day(),
         last_day(),
         field(
@@ -78,7 +51,7 @@ CATEGORY: Final = record_kind(
 )
 
 
-def _one_holder(values: Values) -> Iterator[Fault]:
+def _one_holder(values: Values, today: date) -> Iterator[Fault]:
     citizen, household = values.get("snils"), values.get("household_number")
     if (citizen is None) == (household is None):
         yield Fault(
@@ -107,8 +80,8 @@ ENTITLEMENT: Final = record_kind(
             "семья",
             required=False,
         ),
-        _measure(),
-        _category(),
+        measure_field(),
+        category_field(),
         field(
             "decision_number",
             FieldType.TEXT,
@@ -153,19 +126,9 @@ CERTIFICATE: Final = record_kind(
             length_max=40,
         ),
         of_citizen(),
-        _measure(),
-        _category(),
-        field(
-            "item_class",
-            FieldType.CODE,
-            "На что (код услуги)",
-            "For what (code)",
-            "услуга",
-            "код услуги",
-            "класс",
-            required=True,
-            length_max=20,
-        ),
+        measure_field(),
+        category_field(),
+        item_class_field("На что (код услуги)", "For what (code)", "услуга", "код услуги", "класс"),
         field(
             "amount_kopecks",
             FieldType.ROUBLES,
@@ -286,7 +249,9 @@ SCHOOL_MEALS: Final = record_kind(
                 ),
             ),
         ),
-        _category(),
+        item_class_field("Код питания", "Meal's code", "код услуги"),
+        measure_field(),
+        category_field(),
         first_day(),
         last_day(),
     ),

@@ -21,8 +21,9 @@ from processing.register.fields import (
 Values = Mapping[str, Value]
 """A record's values by the names of its fields; a field that is absent is None."""
 
-Check = Callable[[Values], Iterator[Fault]]
-"""Looks at the sound values of one record together and gives what does not fit."""
+Check = Callable[[Values, date], Iterator[Fault]]
+"""Looks at the sound values of one record together, as of a local date, and gives what does not
+fit."""
 
 
 class RecordKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +206,43 @@ def last_day(*, required: bool = True) -> Field:
     )
 
 
+def category_field() -> Field:
+    """Return the field with the code of a benefit category."""
+    return field(
+        "category",
+        FieldType.CODE,
+        "Категория (код)",
+        "Category (code)",
+        "категория",
+        "льготная категория",
+        "код категории",
+        "льгота",
+        required=True,
+        length_max=40,
+    )
+
+
+def measure_field() -> Field:
+    """Return the field with the code of the measure that pays."""
+    return field(
+        "measure",
+        FieldType.CODE,
+        "Мера поддержки (код)",
+        "Measure (code)",
+        "мера",
+        "мсп",
+        "код меры",
+        "мера социальной поддержки",
+        required=True,
+        length_max=40,
+    )
+
+
+def item_class_field(ru: str, en: str, *synonyms: str) -> Field:
+    """Return the field with the class of items that an allowance is granted for."""
+    return field("item_class", FieldType.CODE, ru, en, *synonyms, required=True, length_max=20)
+
+
 PROVIDER_SYNONYMS: Final = ("код организации", "код поставщика", "организация", "поставщик")
 
 
@@ -216,7 +254,7 @@ def ends_after_start(
 ) -> Check:
     """Return the check that the day `last` is not before the day `first`."""
 
-    def check(values: Values) -> Iterator[Fault]:
+    def check(values: Values, today: date) -> Iterator[Fault]:
         begin, end = values.get(first), values.get(last)
         if isinstance(begin, date) and isinstance(end, date) and end < begin:
             yield Fault(last, FaultCode.ENDS_BEFORE_START, ru, en)
