@@ -14,7 +14,7 @@ GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_
 GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;
--- Persons are reached through functions alone, which log who reads what, and write only in a change.
+-- Persons are reached through functions alone: they log who reads what, and write only in a change.
 GRANT SELECT ON register.benefit_category, register.record_kind TO spk_register;
 GRANT SELECT, INSERT, UPDATE ON rights.entitlement TO spk_register;
 -- Where an allowance's periods begin is fixed for good: moving it would start a fresh counter.

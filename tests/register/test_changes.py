@@ -316,7 +316,7 @@ async def test_nothing_is_written_outside_of_a_change(owner: asyncpg.Connection)
     for statement in (
         "UPDATE register.citizen SET last_name = 'X'",
         "DELETE FROM register.household_member",
-        f"INSERT INTO register.household VALUES ('{UUID(int=7)}', '2', 99, 'X')",
+        "INSERT INTO register.household VALUES (gen_random_uuid(), '2', 99, 'X')",
     ):
         with pytest.raises(asyncpg.NotNullViolationError):
             await owner.execute(statement)
