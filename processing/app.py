@@ -41,7 +41,9 @@ from processing.authorization.targets import Decider
 from processing.authorization.tasks import keep_expiring
 from processing.cards.copies import CopiedCards, card_store
 from processing.cards.issuing import Issuing
+from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority
+from processing.cards.signing import signer
 from processing.cards.stop_list import StopListStore
 from processing.cards.tasks import keep_issuing
 from processing.gateways.http import HttpParts, Probe, http_application, probe_all
@@ -81,6 +83,7 @@ from processing.wire.iso8583.messages import (
 )
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import FramingName, ProfileName
+from processing.wire.statement import Domain
 from processing.wire.transaction import Request
 from processing.workers.handing import open_listeners
 from processing.workers.link import WorkerLink
@@ -362,7 +365,12 @@ class Centre:
             parts = HttpParts(
                 measurements=measurements,
                 probes={**_probes(pools, hsm), **probes},
-                issuing=Issuing(cards, authority, self._clock),
+                issuing=Issuing(
+                    cards,
+                    authority,
+                    Passports(issuing_pools.home, signer(hsm, Domain.SOCIAL_PASSPORT), self._clock),
+                    self._clock,
+                ),
                 stop_lists=StopListStore(issuing_pools.home),
             )
             runner = web.AppRunner(http_application(parts), access_log=None)

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from card_personalization.chip.chaining import open_channel
 from card_personalization.chip.ecdsa_signature import verifies
-from card_personalization.chip.errors import CardError
+from card_personalization.chip.errors import CardError, CardFault, StatusError
 from card_personalization.chip.piv.client import PivClient
 from card_personalization.chip.piv.objects import Slot
 from card_personalization.chip.transport.contract import Transport
@@ -102,6 +102,15 @@ class PresentedCard:
                 "the card's signature does not fit its certificate. Present the card again",
             )
         return signature
+
+    def passport(self) -> bytes | None:
+        """Return the social passport on the card; None when it has none or keeps it to contacts."""
+        try:
+            return self._client.read_passport()
+        except StatusError as error:
+            if error.fault in (CardFault.NOT_FOUND, CardFault.NOT_ALLOWED):
+                return None
+            raise
 
     def pin_attempts_remaining(self) -> int | None:
         """Return how many PIN attempts are left, 0 when blocked, None when it is verified."""

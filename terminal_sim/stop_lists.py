@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.stop_list import (
@@ -24,7 +23,6 @@ from processing.wire.stop_list import (
     StopLists,
 )
 from terminal_sim.errors import TerminalError
-from terminal_sim.terminal import CardIdentity
 
 COMPLETE_NAME: Final = "stop-list.complete"
 INCREMENT_NAME: Final = "stop-list.increment"
@@ -33,10 +31,6 @@ FETCH_TIMEOUT_MS: Final = 30_000
 
 Fetch = Callable[[str, int | None], bytes | None]
 """Fetches a path unless its newest version is this number; None: it is, or there is no file."""
-
-
-class StoppedCardError(TerminalError):
-    """The card must not be served without asking the centre; the message says why."""
 
 
 class StopListShelf:
@@ -89,31 +83,6 @@ class StopListShelf:
         if known is not None and fetched.head.number < known.head.number:
             raise StopListError(StopListFault.OLDER)
         write_whole(self._folder / name, data)
-
-
-def check_unserved(lists: StopLists | None, card: CardIdentity, now_ms: int) -> int:
-    """Return the number of the list by which this card may be served without the centre.
-
-    Raises `StoppedCardError`: no list, too old a list, or a card that it stops.
-    """
-    if lists is None:
-        raise StoppedCardError(
-            "Без связи обслужить нельзя: у терминала нет стоп-листа (spk terminal update)",
-            "cannot serve offline: the terminal has no stop-list (spk terminal update)",
-        )
-    if not lists.usable(now_ms):
-        raise StoppedCardError(
-            "Без связи обслужить нельзя: стоп-лист устарел. Восстановите связь и обновите его "
-            "(spk terminal update)",
-            "cannot serve offline: the stop-list is too old. Restore the link and renew it "
-            "(spk terminal update)",
-        )
-    if lists.stops(UUID(bytes=card.card_id)):
-        raise StoppedCardError(
-            "Карта остановлена: не обслуживайте её. Гражданину поможет эмиссионный центр",
-            "the card is stopped: do not serve it. The issuing office helps the citizen",
-        )
-    return lists.newest.number
 
 
 def fetcher(parameters: ParameterFile, url: str | None) -> Fetch:

@@ -164,21 +164,12 @@ class Terminal:
         evidence: Evidence = Evidence.TAP,
         offline: bool = False,
         kind: Kind = Kind.SALE,
-        stop_list_version: int = 0,
     ) -> Request:
-        """Return an unsigned sale or reserve; `offline` makes it an advice that is sent later.
-
-        `stop_list_version` is the number of the list that the card was looked up in, 0 for none.
-        """
+        """Return an unsigned sale or reserve; `offline` makes it an advice that is sent later."""
         self._check_room()
         unsigned = self._request(kind, card, now_ms, service, version)
         return msgspec.structs.replace(
-            unsigned,
-            holder_id=holder_id,
-            lines=lines,
-            evidence=evidence,
-            advice=offline,
-            stop_list_version=stop_list_version,
+            unsigned, holder_id=holder_id, lines=lines, evidence=evidence, advice=offline
         )
 
     def _check_room(self) -> None:

@@ -33,6 +33,7 @@ from terminal_sim.card import AskPin, PresentedCard
 from terminal_sim.errors import TerminalError
 from terminal_sim.keys import MacKey, file_fingerprint, unwrapped
 from terminal_sim.link import WORTH_REPEATING, Link, LinkError, Pause, Pursuit, pursue
+from terminal_sim.offline import check_limit, permit_by_list, read_passport
 from terminal_sim.order import parse_quoted
 from terminal_sim.parent_lines import chosen, less
 from terminal_sim.state import (
@@ -50,9 +51,8 @@ from terminal_sim.state import (
     holds,
     quoted,
 )
-from terminal_sim.stop_lists import check_unserved
 from terminal_sim.store import Store
-from terminal_sim.terminal import Judgement, Terminal, Verdict, checked
+from terminal_sim.terminal import Judgement, Terminal, Verdict, checked, local_date, zone_of
 
 PAGES_MAX: Final = 64
 """Most pages of rights that one inquiry turns."""
@@ -209,19 +209,29 @@ class Till:
             evidence=sale.evidence,
             offline=sale.offline,
             kind=sale.kind,
-            stop_list_version=self._looked_up(card) if sale.offline else 0,
         )
+        if sale.offline:
+            unsigned = self._permitted(unsigned, card)
         return self._keep_and_send(self._signed(unsigned, card, ask_pin), offline=sale.offline)
 
-    def _looked_up(self, card: PresentedCard) -> int:
-        """Return the number of the stop-list that lets this card be served without the centre.
+    def _permitted(self, unsigned: Request, card: PresentedCard) -> Request:
+        """Return an offline request with the stop-list and the passport that allow it.
 
-        Raises `StoppedCardError`. A terminal enrolled before there were stop-lists has none, and
-        no key to believe one by: 0.
+        Raises `OfflineRefused`. A terminal enrolled before there were such files has no key to
+        believe them by, and is not held to them.
         """
-        if not self.terminal.parameters.content_keys:
-            return 0
-        return check_unserved(self._stop_lists, card.identity, self._now_ms())
+        parameters, state = self.terminal.parameters, self.store.state
+        if not parameters.content_keys:
+            return unsigned
+        card_id, zone = unsigned.card_id, zone_of(parameters.time_zone)
+        today = local_date(unsigned.signed_at_ms, zone)
+        number = permit_by_list(self._stop_lists, card_id, unsigned.signed_at_ms)
+        passport = read_passport(card.passport(), card_id, parameters.content_keys, today)
+        entries = (*state.pending.values(), *state.decided.values())
+        check_limit(passport, unsigned, (entry.request for entry in entries), zone)
+        return msgspec.structs.replace(
+            unsigned, passport_version=passport.number, stop_list_version=number
+        )
 
     def _keep_and_send(self, request: Request, *, offline: bool) -> Result:
         """Put a request on the disk, then ask for its decision unless it is to wait there."""

@@ -26,6 +26,7 @@ from card_personalization.station.faults import (
 )
 from processing.wire.api import (
     CardOrder,
+    CardPassport,
     CardStatus,
     IssuedCard,
     IssueReport,
@@ -101,6 +102,10 @@ class CentreClient:
             if refusal.problem.kind is ProblemType.CARD_UNKNOWN:
                 return None
             raise
+
+    def passport(self, card_id: UUID) -> bytes:
+        """Return the social passport that belongs on a card that is ordered or issued."""
+        return self._ask("POST", f"/cards/{card_id}/passport", CardPassport).passport
 
     def block(self, card_id: UUID) -> CardStatus:
         """Block a card at once."""

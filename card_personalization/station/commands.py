@@ -233,6 +233,33 @@ def reset(
 
 
 @app.command
+def refresh(
+    *,
+    reader: Reader = None,
+    soft: Soft = None,
+    centre: Centre = DEFAULT_CENTRE,
+    token_file: TokenFile = None,
+    hsm: Annotated[str | None, Parameter(help="Key service; default: SPK_HSM.")] = None,
+    lang: Lang = "ru",
+) -> None:
+    """Renew the social passport on a card, which lets it be served offline."""
+    from card_personalization.station.centre import CentreClient, read_token
+    from card_personalization.station.passport import refresh_passport
+    from hsm_stub.client.client import connect
+
+    with (
+        _in_words(lang),
+        CentreClient(centre, read_token(token_file)) as client,
+        connect(hsm_address(hsm, os.environ)) as keys,
+        card_at(reader, soft) as card,
+    ):
+        written = refresh_passport(card, client, keys)
+    ru = "Социальный паспорт обновлён" if written else "Социальный паспорт на карте свежий"
+    en = "The social passport was renewed" if written else "The social passport is up to date"
+    print(ru if lang == "ru" else en)
+
+
+@app.command
 def block(
     card_id: Annotated[UUID, Parameter(help="The card's GUID, as spk card show prints it.")],
     /,

@@ -72,6 +72,7 @@ class Workplace:
     letter: PinLetter | None = None
     points: dict[Slot, bytes] = field(default_factory=dict)
     certificates: dict[Slot, bytes] = field(default_factory=dict)
+    passport: bytes = b""
     issued: IssuedCard | None = None
 
     @property
@@ -161,7 +162,9 @@ def certify_keys(place: Workplace) -> None:
 
 
 def write_objects(place: Workplace) -> None:
-    """Write both certificates and the CHUID with the card's GUID."""
+    """Write both certificates, the social passport, and the CHUID with the card's GUID."""
+    place.passport = place.centre.passport(place.ordered.card_id)
+    place.card.write_passport(place.passport)
     for slot, der in place.certificates.items():
         place.card.write_certificate(slot, der)
     order = place.ordered
@@ -190,6 +193,7 @@ def read_back(place: Workplace) -> None:
     order = place.ordered
     found = {certificate.slot: certificate.der for certificate in view.certificates}
     comparisons = {"CHUID": (view.card_id, view.expires_on) == (order.card_id, order.valid_to)}
+    comparisons["social passport"] = place.card.read_passport() == place.passport
     for slot, der in place.certificates.items():
         comparisons[f"certificate {slot:X}"] = found.get(slot) == der
     for what, same in comparisons.items():
@@ -236,7 +240,11 @@ STEPS: Final = (
     Step("Заказать карту в центре", "Order the card at the centre", place_order),
     Step("Создать ключи на карте", "Make the keys on the card", make_keys),
     Step("Получить сертификаты", "Have the keys certified", certify_keys),
-    Step("Записать сертификаты и CHUID", "Write certificates and CHUID", write_objects),
+    Step(
+        "Записать сертификаты, социальный паспорт и CHUID",
+        "Write certificates, social passport and CHUID",
+        write_objects,
+    ),
     Step("Задать ПИН-код и PUK", "Set PIN and PUK", set_codes),
     Step("Сменить ключ управления (9B)", "Change the management key (9B)", set_management_key),
     Step("Прочитать и сверить записанное", "Read everything back", read_back),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,6 +14,7 @@ from cyclopts import Parameter
 from hsm_stub.client.async_client import connect_async
 from processing.cards.copies import card_store
 from processing.cards.model import CardCode
+from processing.cards.signing import signer
 from processing.cards.stations import new_token, token_sha256
 from processing.cards.stop_list import IssuedList, StopListStore
 from processing.cards.stop_list import issue_stop_list as issue_stop_list_now
@@ -101,14 +101,8 @@ async def _issue_stop_list(*, complete: bool) -> IssuedList:
         connect_async(settings.hsm_address) as hsm,
     ):
         region = int((await hsm.status()).region_code)
-
-        async def sign(document: bytes) -> tuple[bytes, bytes]:
-            sha256 = hashlib.sha256(document).digest()
-            signed = await hsm.sign_statement(Domain.STOP_LIST.value, sha256)
-            return signed.key_id, signed.signature
-
         store = StopListStore(targets.home)
-        clock = SystemClock(settings.time_zone)
+        sign, clock = signer(hsm, Domain.STOP_LIST), SystemClock(settings.time_zone)
         return await issue_stop_list_now(store, sign, region, clock, complete=complete)
 
 

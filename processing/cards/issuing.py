@@ -25,6 +25,7 @@ from processing.cards.model import (
     OrderResult,
     Refusal,
 )
+from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority, check_report
 from processing.cards.stations import station_of
 from processing.cards.store import CardStore
@@ -39,6 +40,7 @@ from processing.register.identifiers import (
 from processing.wire.api import (
     CHALLENGE_BYTES,
     CardOrder,
+    CardPassport,
     CardStatus,
     IssuedCard,
     IssueReport,
@@ -54,8 +56,15 @@ CARD_NUMBER_DRAWS_MAX: Final = 8
 class Issuing:
     """The issuing API without HTTP. `authority` are the issuing CAs that the HSM signs with."""
 
-    def __init__(self, store: CardStore, authority: IssuingAuthority, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: CardStore,
+        authority: IssuingAuthority,
+        passports: Passports,
+        clock: Clock,
+    ) -> None:
         self._store = store
+        self._passports = passports
         self._authority = authority
         self._clock = clock
 
@@ -134,6 +143,13 @@ class Issuing:
         """Return a card by its GUID."""
         card = await self._store.card(card_id)
         return Refusal(ProblemType.CARD_UNKNOWN) if card is None else _card_status(card)
+
+    async def passport(self, card_id: UUID, station_id: str) -> CardPassport | Refusal:
+        """Return the passport that belongs on a card that is ordered or issued."""
+        passport = await self._passports.for_card(card_id, f"station {station_id}")
+        if passport is None:
+            return Refusal(ProblemType.CARD_UNKNOWN)
+        return CardPassport(passport=passport)
 
     async def block(self, card_id: UUID) -> CardStatus | Refusal:
         """Block a card at once, everywhere it may act; a replaced card stays replaced."""

@@ -8,13 +8,14 @@ would hold more than a tenth of it, or when it is asked for. The format is
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
 import msgspec
 
+from processing.cards.signing import SignDocument
 from processing.kernel.clock import Clock
 from processing.kernel.database import DatabasePool
 from processing.kernel.errors import DatabaseBusyError
@@ -38,9 +39,6 @@ _FILE: Final = """
     SELECT number, base, issued_at, stopped, body FROM cards.stop_list
     WHERE (number = base) = $1 ORDER BY number DESC LIMIT 1
 """
-
-SignDocument = Callable[[bytes], Awaitable[tuple[bytes, bytes]]]
-"""Has the key service sign a stop-list's document; returns key id (8 bytes) and signature (64)."""
 
 
 class StopListInput(msgspec.Struct, frozen=True, kw_only=True):

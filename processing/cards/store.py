@@ -39,7 +39,7 @@ class CardStore:
     """What issuing reads and writes."""
 
     def __init__(self, pool: DatabasePool) -> None:
-        self._pool = pool
+        self.pool = pool
 
     async def citizen(self, citizen_id: UUID | None, snils: str | None) -> Citizen | None:
         """Return the citizen with this id or these eleven digits; None when there is none."""
@@ -124,12 +124,12 @@ class CardStore:
         return bool(await self._value(_ADD_STATION, station_id, token_sha256, renew))
 
     async def _row(self, query: str, *values: object) -> asyncpg.Record | None:
-        async with self._pool.connection() as connection:
+        async with self.pool.connection() as connection:
             return await connection.fetchrow(query, *values)
 
     async def _value(self, query: str, *values: object) -> Any:
         """Return the one value that a function of sql/functions/cards declares to return."""
-        async with self._pool.connection() as connection:
+        async with self.pool.connection() as connection:
             return await connection.fetchval(query, *values)
 
 

@@ -9,6 +9,7 @@
 | DELETE /issuing/v1/orders/{order_id} | `CardOrder`, given up |
 | POST /issuing/v1/orders/{order_id}/card | `IssuedCard` |
 | GET /issuing/v1/cards/{card_id} | `CardStatus` |
+| POST /issuing/v1/cards/{card_id}/passport | `CardPassport` |
 | POST /issuing/v1/cards/{card_id}/block | `CardStatus` |
 | GET /terminals/v1/stop-list/… | files, see `processing.gateways.stop_lists` |
 | POST /registry/… , GET /.well-known/jwks.json | `processing.gateways.exchange` |
@@ -112,6 +113,7 @@ def _issuing_application(issuing: Issuing) -> web.Application:
     app.router.add_delete("/orders/{order_id}", _delete_order)
     app.router.add_post("/orders/{order_id}/card", _post_report)
     app.router.add_get("/cards/{card_id}", _get_card)
+    app.router.add_post("/cards/{card_id}/passport", _post_passport)
     app.router.add_post("/cards/{card_id}/block", _post_block)
     return app
 
@@ -208,6 +210,13 @@ async def _get_card(request: web.Request) -> web.Response:
     if isinstance(card_id, Refusal):
         return refusal_response(card_id)
     return _answer(await request.app[_ISSUING].read_card(card_id))
+
+
+async def _post_passport(request: web.Request) -> web.Response:
+    card_id = _uuid(request, "card_id", ProblemType.CARD_UNKNOWN)
+    if isinstance(card_id, Refusal):
+        return refusal_response(card_id)
+    return _answer(await request.app[_ISSUING].passport(card_id, request[_STATION]))
 
 
 async def _post_block(request: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from hsm_stub.client.errors import HsmUnavailable
 from processing.cards.model import Refusal
 from processing.kernel.errors import (
     DatabaseBusyError,
@@ -63,7 +64,12 @@ async def answer_with_problems(request: web.Request, handler: Handler) -> web.St
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
-    except (DatabaseBusyError, DatabaseTimeoutError, DatabaseUnavailableError) as error:
+    except (
+        DatabaseBusyError,
+        DatabaseTimeoutError,
+        DatabaseUnavailableError,
+        HsmUnavailable,
+    ) as error:
         _log().warning("http.try_later", path=request.path, reason=str(error))
         return problem_response(problem(ProblemType.TRY_LATER))
     except Exception:

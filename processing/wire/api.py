@@ -119,6 +119,12 @@ class CardStatus(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: date
 
 
+class CardPassport(msgspec.Struct, frozen=True, kw_only=True):
+    """The social passport that belongs on a card (`processing.wire.social_passport`)."""
+
+    passport: bytes
+
+
 class ProbeStatus(StrEnum):
     """What a look at one part of the centre found."""
 

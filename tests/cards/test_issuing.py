@@ -11,6 +11,7 @@ import pytest
 
 from processing.cards.issuing import CARD_VALIDITY_YEARS, Issuing, _uuid7, _years_later
 from processing.cards.model import CardCode, Refusal
+from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.stations import new_token, station_of, token_sha256
 from processing.cards.store import CardStore
@@ -29,9 +30,11 @@ from processing.wire.api import (
     OrderState,
     ProblemType,
 )
+from processing.wire.statement import Domain
 from tests.cards import population as p
 from tests.cards.papers import NOW, NOW_MS, Authority, Keys, Ordered
 from tests.plugins.postgres import Database
+from tests.plugins.stop_lists import signer_of
 
 STATION, OTHER_STATION = "office-1", "office-2"
 VALID_TO = date(2031, 9, 21)
@@ -44,7 +47,10 @@ class Office:
         self.database = database
         self.authority = Authority()
         self.clock = ManualClock("Asia/Yekaterinburg", NOW_MS)
-        self.issuing = Issuing(store, IssuingAuthority((self.authority.der,)), self.clock)
+        self.passports = Passports(store.pool, signer_of(Domain.SOCIAL_PASSPORT), self.clock)
+        self.issuing = Issuing(
+            store, IssuingAuthority((self.authority.der,)), self.passports, self.clock
+        )
 
     async def order(self, citizen_id: UUID = p.MOTHER, *, replace: bool = False) -> CardOrder:
         """Order a card, which must be possible."""

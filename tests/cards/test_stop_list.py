@@ -22,17 +22,14 @@ from processing.kernel.clock import SystemClock
 from processing.kernel.database import DatabasePool
 from processing.kernel.errors import DatabaseError
 from processing.wire.golomb_set import GolombSet
+from processing.wire.statement import Domain
 from processing.wire.stop_list import StopList, StopLists
-from tests.plugins.stop_lists import PUBLIC_KEY, signature_of
+from tests.plugins.stop_lists import PUBLIC_KEY, signer_of
 
+sign = signer_of(Domain.STOP_LIST)
 CLOCK = SystemClock("Europe/Moscow")
 CARDS = [UUID(int=0x5000 + number, version=4) for number in range(60)]
 LONG_AGO, LONG_HENCE = date(2020, 1, 1), date(2039, 12, 31)
-
-
-async def sign(document: bytes) -> tuple[bytes, bytes]:
-    """Sign as the key service does."""
-    return signature_of(document)
 
 
 async def add_cards(pool: DatabasePool, cards: list[UUID], state: int, valid_to: date) -> None:

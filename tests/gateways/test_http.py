@@ -15,6 +15,7 @@ from prometheus_client import Counter
 from structlog.testing import capture_logs
 
 from processing.cards.issuing import Issuing
+from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.stations import new_token, token_sha256
 from processing.cards.store import CardStore
@@ -37,9 +38,11 @@ from processing.wire.api import (
     Problem,
     ProblemType,
 )
+from processing.wire.statement import Domain
 from tests.cards import population as p
 from tests.cards.papers import NOW_MS, Authority, Keys, Ordered
 from tests.plugins.postgres import Database
+from tests.plugins.stop_lists import signer_of
 
 Client = TestClient[web.Request, web.Application]
 STATION = "office-1"
@@ -108,6 +111,12 @@ def parts_with(probes: dict[str, Probe], issuing: Issuing | None = None) -> Http
     return HttpParts(measurements=page_of(new_registry()), probes=probes, issuing=issuing)
 
 
+def issuing_over(store: CardStore, authority: IssuingAuthority) -> Issuing:
+    clock = ManualClock("Europe/Moscow", NOW_MS)
+    passports = Passports(store.pool, signer_of(Domain.SOCIAL_PASSPORT), clock)
+    return Issuing(store, authority, passports, clock)
+
+
 @pytest.fixture
 async def gateway(database: Database) -> AsyncIterator[Gateway]:
     await p.populate(database)
@@ -117,9 +126,7 @@ async def gateway(database: Database) -> AsyncIterator[Gateway]:
             "SELECT cards.add_station($1, $2, FALSE)", STATION, token_sha256(token)
         )
     pool = await open_pool(database.dsn(Role.ISSUING), Role.ISSUING, "test")
-    issuing = Issuing(
-        CardStore(pool), IssuingAuthority((authority.der,)), ManualClock("Europe/Moscow", NOW_MS)
-    )
+    issuing = issuing_over(CardStore(pool), IssuingAuthority((authority.der,)))
     client = await served(parts_with({}, issuing))
     try:
         yield Gateway(client, token, authority)
@@ -323,7 +330,7 @@ async def test_too_many_at_once_are_told_to_try_later(
             await leave.wait()
             return await super().station_token_sha256(station_id)
 
-    issuing = Issuing(SlowStore(pool), IssuingAuthority(()), ManualClock("Europe/Moscow", NOW_MS))
+    issuing = issuing_over(SlowStore(pool), IssuingAuthority(()))
     client = await served(parts_with({}, issuing))
     path = f"/issuing/v1/cards/{UNKNOWN}"
     try:

@@ -17,22 +17,19 @@ from processing.kernel.clock import SystemClock
 from processing.kernel.database import DatabasePool, open_pool
 from processing.kernel.metrics import new_registry, page_of
 from processing.kernel.roles import Role
+from processing.wire.statement import Domain
 from terminal_sim.stop_lists import StopListShelf, fetcher
 from tests.plugins.postgres import Database
-from tests.plugins.stop_lists import PUBLIC_KEY, signature_of
+from tests.plugins.stop_lists import PUBLIC_KEY, signer_of
 from tests.plugins.town import build_town, citizen
 from tests.terminal_sim import world
 
+sign = signer_of(Domain.STOP_LIST)
 CLOCK = SystemClock("Europe/Moscow")
 MARIA = citizen(1)
 MARIAS_CARD = UUID(bytes=MARIA.card_id)
 
 Client = TestClient[web.Request, web.Application]
-
-
-async def sign(document: bytes) -> tuple[bytes, bytes]:
-    """Sign as the key service does."""
-    return signature_of(document)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from processing.cards.signing import SignDocument
 from processing.wire.golomb_set import GolombSet
 from processing.wire.receipt import key_id_of
 from processing.wire.statement import Domain, statement_bytes
@@ -27,6 +28,15 @@ def signature_of(document: bytes, domain: Domain = Domain.STOP_LIST) -> tuple[by
     statement = statement_bytes(domain, key_id, hashlib.sha256(document).digest())
     r, s = decode_dss_signature(KEY.sign(statement, ec.ECDSA(hashes.SHA256())))
     return key_id, r.to_bytes(32) + s.to_bytes(32)
+
+
+def signer_of(domain: Domain) -> SignDocument:
+    """Return what signs documents of a domain, as `processing.cards.signing.signer`."""
+
+    async def sign(document: bytes) -> tuple[bytes, bytes]:
+        return signature_of(document, domain)
+
+    return sign
 
 
 def stop_list(

@@ -23,6 +23,7 @@ from card_personalization.station.pin_letter import PinLetter
 from card_personalization.station.steps import Step, Workplace
 from hsm_stub.client.client import HsmClient
 from processing.cards.issuing import Issuing
+from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.stations import new_token, token_sha256
 from processing.cards.store import CardStore
@@ -32,8 +33,10 @@ from processing.kernel.database import open_pool
 from processing.kernel.metrics import new_registry, page_of
 from processing.kernel.roles import Role
 from processing.wire.api import OrderRequest
+from processing.wire.statement import Domain
 from tests.cards.population import populate
 from tests.plugins.postgres import Database
+from tests.plugins.stop_lists import signer_of
 
 STATION = "office-1"
 
@@ -86,7 +89,9 @@ def served_centre(database: Database, hsm: HsmClient) -> Iterator[ServedCentre]:
 
     async def serve() -> None:
         pool = await open_pool(database.dsn(Role.ISSUING), Role.ISSUING, "test")
-        issuing = Issuing(CardStore(pool), authority, SystemClock("Asia/Yekaterinburg"))
+        clock = SystemClock("Asia/Yekaterinburg")
+        passports = Passports(pool, signer_of(Domain.SOCIAL_PASSPORT), clock)
+        issuing = Issuing(CardStore(pool), authority, passports, clock)
         measurements = page_of(new_registry())
         app = http_application(HttpParts(measurements=measurements, probes={}, issuing=issuing))
         runner = web.AppRunner(app)

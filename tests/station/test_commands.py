@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from card_personalization.station.commands import app
+from card_personalization.station.equipment import card_at
 from processing.cards.commands import app as cards_app
 from processing.cli import run
 from processing.kernel.roles import Role
@@ -102,6 +103,25 @@ def test_a_card_from_blank_to_blocked(desk: Desk) -> None:
     ]
     code, out, _ = desk.at_centre("reset", "--soft", str(card))
     assert (code, out) == (0, "Карта чистая, её можно выпустить\n")
+
+
+def test_the_passport_on_a_card_is_renewed_when_it_is_due(desk: Desk) -> None:
+    card = desk.blank()
+    assert desk.issue(card)[0] == 0
+    written = passport_on(card)
+    assert written
+    code, out, _ = desk.at_centre("refresh", "--soft", str(card))
+    assert (code, out) == (0, "Социальный паспорт на карте свежий\n")
+    desk.centre.rows("INSERT INTO cards.offline_limit VALUES ('MEDICINE', '', 1, 1, 1)")
+    code, out, _ = desk.at_centre("refresh", "--soft", str(card), "--lang", "en")
+    assert (code, out) == (0, "The social passport was renewed\n")
+    assert passport_on(card) != written
+
+
+def passport_on(file: Path) -> bytes:
+    with card_at(None, file) as card:
+        card.select()
+        return card.read_passport()
 
 
 def check_pin_change(desk: Desk, card: Path, pin: str) -> None:

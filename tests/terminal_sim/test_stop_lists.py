@@ -8,23 +8,16 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from card_personalization.chip.transport.inprocess import InProcessTransport
-from processing.wire.stop_list import StopList, StopLists
-from terminal_sim.card import PresentedCard
+from processing.wire.stop_list import StopList
 from terminal_sim.errors import TerminalError
-from terminal_sim.link import Link
 from terminal_sim.stop_lists import (
     COMPLETE_NAME,
     INCREMENT_NAME,
     Fetch,
     StopListShelf,
-    StoppedCardError,
-    check_unserved,
     fetcher,
 )
-from terminal_sim.store import Store
-from terminal_sim.terminal import CardIdentity, Terminal
-from terminal_sim.till import Sale, Till
+from terminal_sim.terminal import CardIdentity
 from tests.plugins.stop_lists import PUBLIC_KEY, USE_MINUTES, signed, stop_list
 from tests.terminal_sim import world
 
@@ -44,31 +37,6 @@ def increment(*stopped: CardIdentity, let_go: tuple[CardIdentity, ...] = ()) -> 
         number=2,
         issued_at_ms=NOW_MS + 1,
     )
-
-
-@pytest.mark.parametrize(
-    ("lists", "card", "now_ms", "served_by"),
-    [
-        (None, SERVED, NOW_MS, None),
-        (StopLists(complete(STOPPED)), SERVED, NOW_MS, 1),
-        (StopLists(complete(STOPPED)), STOPPED, NOW_MS, None),
-        (StopLists(complete(STOPPED)), SERVED, TOO_LATE_MS - 1, 1),
-        (StopLists(complete(STOPPED)), SERVED, TOO_LATE_MS, None),
-        # A fresh increment makes an old complete list good again.
-        (StopLists(complete(STOPPED), increment()), SERVED, TOO_LATE_MS, 2),
-        (StopLists(complete(), increment(STOPPED)), STOPPED, NOW_MS, None),
-        (StopLists(complete(STOPPED), increment(let_go=(STOPPED,))), STOPPED, NOW_MS, 2),
-    ],
-)
-def test_who_is_served_offline(
-    lists: StopLists | None, card: CardIdentity, now_ms: int, served_by: int | None
-) -> None:
-    if served_by is None:
-        with pytest.raises(StoppedCardError) as raised:
-            check_unserved(lists, card, now_ms)
-        assert raised.value.ru != raised.value.en
-    else:
-        assert check_unserved(lists, card, now_ms) == served_by
 
 
 def gives(**files: bytes | None) -> Fetch:
@@ -147,27 +115,3 @@ def test_a_centre_that_is_away_is_said() -> None:
     fetch = fetcher(world.parameters(), "http://127.0.0.1:9")
     with pytest.raises(TerminalError, match=r"127\.0\.0\.1:9"):
         fetch("complete", None)
-
-
-@pytest.mark.parametrize(("lists", "version"), [(None, None), (StopLists(complete(number=5)), 5)])
-def test_an_offline_sale_names_its_list(
-    tmp_path: Path, lists: StopLists | None, version: int | None
-) -> None:
-    parameters = msgspec.structs.replace(world.parameters(), content_keys=(PUBLIC_KEY,))
-    sale = Sale(
-        holder_id=world.MOTHER,
-        service="MEDICINE",
-        version=1,
-        lines=(world.TWO_PACKS,),
-        offline=True,
-    )
-    card = PresentedCard.read(InProcessTransport(world.issued_card()), parameters, NOW_MS)
-    with Store.open(tmp_path, parameters, NOW_MS) as store:
-        terminal = Terminal(parameters, store.state, bytes)
-        till = Till(terminal, store, Link(parameters, lambda: NOW_MS), lambda: NOW_MS, print, lists)
-        if version is None:
-            with pytest.raises(StoppedCardError):
-                till.sell(card, sale, lambda: world.PIN)
-            assert not store.state.pending
-        else:
-            assert till.sell(card, sale, lambda: world.PIN).request.stop_list_version == version

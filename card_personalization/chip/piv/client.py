@@ -31,6 +31,8 @@ from card_personalization.chip.errors import (
 from card_personalization.chip.piv.management import ManagementHost
 from card_personalization.chip.piv.objects import (
     AES_BLOCK_BYTES,
+    PASSPORT_FALLBACK_TAG,
+    PASSPORT_TAG,
     PIV_AID_TRUNCATED,
     Algorithm,
     Chuid,
@@ -78,6 +80,17 @@ def _refuse_attempt(sw: int, reference: Reference, what: str) -> Never:
     else:
         fault = CardFault.PIN_WRONG if left else CardFault.PIN_BLOCKED
     raise AttemptError(fault, sw, left)
+
+
+# How a card says that it has no room for an object, or does not know it.
+_NO_PLACE: Final = frozenset(
+    {
+        CardFault.NOT_FOUND,
+        CardFault.NO_SPACE,
+        CardFault.NOT_SUPPORTED,
+        CardFault.VALUE_REFUSED,
+    }
+)
 
 
 class PivClient:
@@ -155,6 +168,30 @@ class PivClient:
     def write_certificate(self, slot: Slot, der: bytes) -> None:
         """Write the DER certificate of a key. Needs `authenticate_management` before."""
         self.put_data(slot.certificate_tag, encode_certificate(der))
+
+    def read_passport(self) -> bytes:
+        """The social passport. StatusError(NOT_FOUND) if none was written.
+
+        A strict card gives it through its contacts only.
+        """
+        try:
+            return self.get_data(PASSPORT_TAG)
+        except StatusError as error:
+            if error.fault is not CardFault.NOT_FOUND:
+                raise
+        return self.get_data(PASSPORT_FALLBACK_TAG)
+
+    def write_passport(self, passport: bytes) -> None:
+        """Write the social passport, elsewhere if its own object cannot be written.
+
+        Needs `authenticate_management` before.
+        """
+        try:
+            self.put_data(PASSPORT_TAG, passport)
+        except StatusError as error:
+            if error.fault not in _NO_PLACE:
+                raise
+            self.put_data(PASSPORT_FALLBACK_TAG, passport)
 
     def verify_pin(self, pin: str) -> None:
         """Verify the cardholder's PIN. AttemptError with the attempts left; 0 means blocked.
