@@ -69,6 +69,13 @@ def _kdf(key: bytes, constant: int, context: bytes, bits: int) -> bytes:
     return made[: bits // 8]
 
 
+def _header(command: Command) -> bytes:
+    """The header that a MAC covers, Lc as it came: one byte, or three in an extended APDU."""
+    length = len(command.data)
+    lc = b"\x00" + length.to_bytes(2, "big") if command.extended else bytes([length & 0xFF])
+    return bytes([command.cla, command.ins, command.p1, command.p2]) + lc
+
+
 class CardChannel:
     """One session of the card, from INITIALIZE UPDATE on; `level` is 0 until authenticated."""
 
@@ -84,25 +91,24 @@ class CardChannel:
         self.authenticated = False
         self.level = 0
 
-    def authenticate(self, level: int, data: bytes) -> bool:
+    def authenticate(self, command: Command) -> bool:
         """Whether the host's cryptogram and MAC are right; the session is open then."""
+        data = command.data
         expected = _kdf(self._mac, 0x01, self._context, 64)
         offered = data[:_MAC]
-        header = bytes([0x84, 0x82, level, 0x00, len(data)])
+        header = _header(msgspec.structs.replace(command, cla=0x84))
         right = len(data) == 2 * _MAC and self._checks(header, offered, data[_MAC:])
         if not right or not hmac.compare_digest(expected, offered):
             return False
-        self.authenticated, self.level = True, level
+        self.authenticated, self.level = True, command.p1
         return True
 
     def open_command(self, command: Command) -> bytes:
         """The plain data of a protected command; Refused(6982) ends the session."""
         body, told = command.data[:-_MAC], command.data[-_MAC:]
-        length = len(command.data)
-        lc = b"\x00" + length.to_bytes(2, "big") if command.extended else bytes([length & 0xFF])
-        header = bytes([command.cla, command.ins, command.p1, command.p2]) + lc
         self._count += 1
-        if not self.authenticated or length < _MAC or not self._checks(header, body, told):
+        checked = len(told) == _MAC and self._checks(_header(command), body, told)
+        if not self.authenticated or not checked:
             self.authenticated, self.level = False, 0
             raise Refused(Sw.SECURITY_STATUS_NOT_SATISFIED)
         if body and self.level & _C_DECRYPTION:
@@ -178,6 +184,6 @@ def external_authenticate(session: Session, channel: CardChannel | None, command
         raise Refused(Sw.AUTHENTICATION_BLOCKED)
     counted = msgspec.structs.replace(platform, failures=platform.failures + 1)
     session.change(platform=counted)
-    if not channel.authenticate(command.p1, command.data):
+    if not channel.authenticate(command):
         raise Refused(0x6300)
     session.change(platform=msgspec.structs.replace(counted, failures=0))
