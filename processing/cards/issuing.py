@@ -29,8 +29,9 @@ from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority, check_report
 from processing.cards.stations import station_of
 from processing.cards.store import CardStore
-from processing.kernel.clock import Clock
+from processing.kernel.clock import Clock, years_after
 from processing.kernel.errors import DatabaseError
+from processing.kernel.ids import uuid7
 from processing.register.identifiers import (
     CARD_SERIAL_DIGITS,
     IdentifierError,
@@ -164,7 +165,7 @@ class Issuing:
 def _new_order(station_id: str, citizen: Citizen, now: datetime, on: date) -> Order:
     serial = secrets.randbelow(10**CARD_SERIAL_DIGITS)
     return Order(
-        order_id=_uuid7(now),
+        order_id=uuid7(now),
         station_id=station_id,
         state=OrderCode.ORDERED,
         citizen_id=citizen.citizen_id,
@@ -173,26 +174,10 @@ def _new_order(station_id: str, citizen: Citizen, now: datetime, on: date) -> Or
         card_id=UUID(bytes=os.urandom(16), version=4),
         card_number=make_card_number(citizen.region, serial),
         issuer_region=citizen.region,
-        valid_to=_years_later(on, CARD_VALIDITY_YEARS),
+        valid_to=years_after(on, CARD_VALIDITY_YEARS),
         challenge=os.urandom(CHALLENGE_BYTES),
         ordered_at=now,
     )
-
-
-def _uuid7(now: datetime) -> UUID:
-    """Return a UUID that sorts by time (RFC 9562 §5.7)."""
-    milliseconds = int(now.timestamp() * 1000)
-    drawn = int.from_bytes(milliseconds.to_bytes(6) + os.urandom(10))
-    version_and_variant = (0x7 << 76) | (0x2 << 62)
-    return UUID(int=drawn & ~((0xF << 76) | (0x3 << 62)) | version_and_variant)
-
-
-def _years_later(day: date, years: int) -> date:
-    """Return the same day `years` later; for 29 February the 28th where there is none."""
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:
-        return day.replace(year=day.year + years, day=28)
 
 
 def _card_order(order: Order) -> CardOrder:

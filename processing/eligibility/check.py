@@ -18,6 +18,7 @@ from processing.eligibility.document import (
     CLAUSES_MAX,
     Clause,
     Combination,
+    Granting,
     HolderWord,
     Rule,
     Start,
@@ -146,6 +147,15 @@ def grounds(rule: Rule) -> tuple[str, ...]:
 
 
 def _proactive_faults(rule: Rule, directory: Directory) -> Iterator[Fault]:
+    asks = bool(rule.choices) or any(paper.fact is None for paper in rule.papers)
+    if rule.proactive is not None and rule.proactive.granting is not Granting.OFFER and asks:
+        yield rule.source.fault(
+            ("proactive", "granting"),
+            "без заявления не узнать выбора гражданина и не получить документа, нужного всегда; "
+            'поставьте granting = "offer"',
+            "without an application nobody learns a choice or gets a paper that is always needed; "
+            'set granting = "offer"',
+        )
     for number, event in enumerate(rule.proactive.events if rule.proactive else ()):
         if event not in directory.events:
             yield points_nowhere(rule, ("proactive", "events", number), event, directory.events)

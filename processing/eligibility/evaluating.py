@@ -10,7 +10,8 @@ import msgspec
 
 from processing.eligibility.document import Clause, Combination, Rule
 from processing.eligibility.fact_names import DISABILITY_CATEGORIES, FACTS, FactName
-from processing.eligibility.facts import Answer, Facts, Setting, age_on, years_after
+from processing.eligibility.facts import Answer, Facts, Setting, age_on
+from processing.kernel.clock import years_after
 
 
 class Missing(Enum):

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
+from processing.kernel.clock import years_after
+
 
 class Answer(StrEnum):
     """Whether something holds (Kleene's three-valued logic, that of SQL)."""
@@ -66,14 +68,6 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     day: date
     amounts_kopecks: Mapping[str, int]
-
-
-def years_after(day: date, years: int) -> date:
-    """Return the same day so many years later; the last day of February where there is none."""
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:
-        return day.replace(year=day.year + years, day=28)
 
 
 def age_on(birth_date: date, day: date) -> int:

@@ -9,7 +9,8 @@ from processing.eligibility.directory import Directory
 from processing.eligibility.document import Clause, Combination
 from processing.eligibility.evaluating import Found, Missing, Value
 from processing.eligibility.fact_names import FACTS, FactName
-from processing.eligibility.facts import Answer, Facts, years_after
+from processing.eligibility.facts import Answer, Facts
+from processing.kernel.clock import years_after
 from processing.regulations.faults import Language
 from processing.wire.figures import format_date, format_kopecks
 

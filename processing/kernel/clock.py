@@ -94,3 +94,11 @@ def date_in(zone: zoneinfo.ZoneInfo, utc_ms: int) -> date:
     """Return the calendar date in `zone` at `utc_ms` milliseconds since 1970."""
     # Whole seconds: a float of milliseconds could round 23:59:59.9999 into the next day.
     return datetime.fromtimestamp(utc_ms // 1000, UTC).astimezone(zone).date()
+
+
+def years_after(day: date, years: int) -> date:
+    """Return the same day `years` later; for 29 February the 28th where there is none."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)

@@ -9,16 +9,17 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from processing.cards.issuing import CARD_VALIDITY_YEARS, Issuing, _uuid7, _years_later
+from processing.cards.issuing import CARD_VALIDITY_YEARS, Issuing
 from processing.cards.model import CardCode, Refusal
 from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.stations import new_token, station_of, token_sha256
 from processing.cards.store import CardStore
 from processing.kernel.bucket import bucket_of
-from processing.kernel.clock import ManualClock
+from processing.kernel.clock import ManualClock, years_after
 from processing.kernel.database import open_pool
 from processing.kernel.errors import ConfigurationError
+from processing.kernel.ids import uuid7
 from processing.kernel.roles import Role
 from processing.register.identifiers import read_card_number
 from processing.wire.api import (
@@ -317,11 +318,11 @@ def test_a_station_name_has_a_form(name: str) -> None:
     ("day", "expected"),
     [(date(2026, 9, 21), date(2031, 9, 21)), (date(2028, 2, 29), date(2033, 2, 28))],
 )
-def test_years_later(day: date, expected: date) -> None:
-    assert _years_later(day, 5) == expected
+def testyears_after(day: date, expected: date) -> None:
+    assert years_after(day, 5) == expected
 
 
 def test_order_ids_sort_by_time() -> None:
-    ids = [_uuid7(NOW.replace(second=second)) for second in range(60)]
+    ids = [uuid7(NOW.replace(second=second)) for second in range(60)]
     assert ids == sorted(ids)
     assert {(each.version, each.variant) for each in ids} == {(7, "specified in RFC 4122")}

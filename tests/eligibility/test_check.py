@@ -110,6 +110,11 @@ SPOILT = {
         'clause = "2.1"\ntitle',
         "no example shows clause 2.2",
     ),
+    "a choice without an application": (
+        'granting = "offer"',
+        'granting = "automatic"',
+        "without an application nobody learns",
+    ),
     "bad number": ('clause = "1"\ntext', 'clause = "one"\ntext', "the number of a clause"),
 }
 
