@@ -23,7 +23,13 @@ from processing.eligibility.document import (
     Rule,
     Start,
 )
-from processing.eligibility.fact_names import FACTS, SEXES, FactName, FactType
+from processing.eligibility.fact_names import (
+    DISABILITY_CATEGORIES,
+    FACTS,
+    SEXES,
+    FactName,
+    FactType,
+)
 from processing.regulations.faults import DocumentError, Fault, Path
 
 NUMBERS_MAX: Final[dict[FactName, int]] = {
@@ -137,12 +143,14 @@ def _grant_faults(rule: Rule, directory: Directory) -> Iterator[Fault]:
 
 def grounds(rule: Rule) -> tuple[str, ...]:
     """Return the categories that the rule asks for, in its order."""
-    words = [
-        word
-        for clause in rule.clauses
-        if clause.fact is FactName.CATEGORY
-        for word in clause.one_of
-    ]
+    words: list[str] = []
+    for clause in rule.clauses:
+        if clause.fact is FactName.CATEGORY:
+            words += clause.one_of
+        elif clause.fact is FactName.DISABILITY_GROUP:
+            highest = 3 if clause.at_most is None else clause.at_most
+            groups = range(clause.at_least or 1, highest + 1)
+            words += [DISABILITY_CATEGORIES[group] for group in groups if group > 0]
     return tuple(dict.fromkeys(words))
 
 

@@ -113,9 +113,21 @@ CROSS JOIN LATERAL (
             WHERE p_on BETWEEN t.valid_from AND t.valid_to
         ), '{}') AS measures,
         coalesce(array_agg(DISTINCT t.measure), '{}') AS year_measures
-    FROM register.entitlement AS t
-    WHERE t.holder_id IN (c.citizen_id, own.household_id)
-        AND t.valid_to >= date_trunc('year', p_on::timestamp)::date
+    FROM (
+        SELECT e.measure, e.valid_from, e.valid_to FROM register.entitlement AS e
+        WHERE e.holder_id IN (c.citizen_id, own.household_id)
+        UNION ALL
+        -- a certificate, a plan and school meals are an entitlement each
+        SELECT s.measure, s.valid_from, s.valid_to FROM register.certificate AS s
+        WHERE s.citizen_id = c.citizen_id
+        UNION ALL
+        SELECT s.measure, s.valid_from, s.valid_to FROM register.service_plan AS s
+        WHERE s.citizen_id = c.citizen_id
+        UNION ALL
+        SELECT s.measure, s.valid_from, s.valid_to FROM register.school_meals AS s
+        WHERE s.citizen_id = c.citizen_id
+    ) AS t
+    WHERE t.valid_to >= date_trunc('year', p_on::timestamp)::date
         AND t.valid_from < (date_trunc('year', p_on::timestamp) + interval '1 year')::date
 ) AS held
 WHERE (p_citizens IS NULL OR c.citizen_id = ANY (p_citizens))

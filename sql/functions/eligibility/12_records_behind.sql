@@ -53,8 +53,20 @@ SELECT 'events', 'life_event', l.record_id, l.version
 FROM register.life_event AS l
 WHERE l.citizen_id = p_citizen_id AND l.happened_on <= p_on
 UNION ALL
-SELECT f.field, 'entitlement', t.record_id, t.version
-FROM register.entitlement AS t
+SELECT f.field, t.kind, t.record_id, t.version
+FROM (
+    SELECT 'entitlement' AS kind, e.record_id, e.version, e.holder_id, e.valid_from, e.valid_to
+    FROM register.entitlement AS e
+    UNION ALL
+    SELECT 'certificate', e.record_id, e.version, e.citizen_id, e.valid_from, e.valid_to
+    FROM register.certificate AS e
+    UNION ALL
+    SELECT 'service_plan', e.record_id, e.version, e.citizen_id, e.valid_from, e.valid_to
+    FROM register.service_plan AS e
+    UNION ALL
+    SELECT 'school_meals', e.record_id, e.version, e.citizen_id, e.valid_from, e.valid_to
+    FROM register.school_meals AS e
+) AS t
 CROSS JOIN (VALUES ('measures'), ('year_measures')) AS f (field)
 WHERE t.holder_id IN (p_citizen_id, (SELECT o.household_id FROM own AS o))
     AND t.valid_to >= CASE f.field

@@ -84,8 +84,8 @@ UPDATE eligibility.application AS a SET
     missing = p_missing
 WHERE a.application_id = p_application_id AND a.state IN ('drafted', 'offered', 'submitted');
 $$;
--- Grant what an application asks for: by a change of its own the entitlement in the register and its
--- allowances, on their way to whoever serves the holder (register.pass_rights_on), all in one
+-- Grant what an application asks for: by a change of its own the entitlement in the register and
+-- its allowances, on their way to whoever serves the holder (register.pass_rights_on), all in one
 -- transaction. `p_rights` has holder_id, entitlement_id, category, valid_from, valid_to and
 -- allowances (allowance_id, item_class, granted, period, priority). Returns (NULL, the decision's
 -- number), or (what stands against it, NULL); then nothing was written.
