@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from card_personalization.chip import scp03
 from card_personalization.chip.apdu import Command
 from card_personalization.chip.chaining import open_channel
-from card_personalization.chip.errors import AttemptError, CardFault, ChannelError, StatusError
+from card_personalization.chip.errors import (
+    AttemptError,
+    CardFault,
+    ChannelError,
+    StatusError,
+    TransportError,
+)
 from card_personalization.chip.piv.client import PivClient
 from card_personalization.chip.piv.objects import Algorithm, Slot, Tag
 from card_personalization.chip.profiles.openfips201 import (
@@ -28,7 +34,15 @@ from card_personalization.chip.softcard.state import (
     factory_state,
 )
 from card_personalization.chip.transport.inprocess import InProcessTransport
-from tests.chip.writing import GUID, OWN_CHANNEL, PIN, client_over, families, write_card
+from tests.chip.writing import (
+    GUID,
+    OWN_CHANNEL,
+    PIN,
+    CutTransport,
+    client_over,
+    families,
+    write_card,
+)
 
 DRIVER = OpenFips201Family()
 RESOURCES = Command(0xCA, 0xFF, 0x21, cla=0x80)
@@ -212,3 +226,24 @@ def test_nothing_is_there_before_it_is_defined() -> None:
         DRIVER.set_management_key(client, bytes(24), Algorithm.AES_192)
     with pytest.raises(ValueError, match="between 1 and 15"):
         DRIVER.set_attempts(client, 16, 5)
+
+
+@pytest.mark.parametrize(("links", "zeros"), [(1, 769), (3, 291), (4, 52)])
+def test_a_large_object_broken_off_stays_in_part(links: int, zeros: int) -> None:
+    card = SoftCard(factory_state(Profile.OPENFIPS201, 3))
+    client = client_over(card)
+    DRIVER.open(client, DRIVER.factory_access())
+    DRIVER.prepare(client)
+    transport = CutTransport(card, 3 + links, done=False)
+    client = PivClient(open_channel(transport))
+    client.select()
+    DRIVER.open(client, DRIVER.factory_access())
+    with pytest.raises(TransportError):
+        DRIVER.write_object(client, Tag.RETIRED_1, b"\xff" * 999)
+    content = client_over(SoftCard(card.state)).get_data(Tag.RETIRED_1)
+    assert len(content) == 999
+    assert content == b"\xff" * (999 - zeros) + bytes(zeros)
+    client = client_over(card)
+    DRIVER.open(client, DRIVER.factory_access())
+    DRIVER.write_object(client, Tag.RETIRED_1, b"\xfe" * 999)
+    assert client.get_data(Tag.RETIRED_1) == b"\xfe" * 999
