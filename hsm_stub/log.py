@@ -38,9 +38,7 @@ def command_level(command: c.Command) -> int:
             return logging.INFO
         case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.SignReceiptBlock():
             return logging.DEBUG
-        case c.DrawChallenge() | c.GetApprovals() | c.AddToCrl() | c.SignOcsp():
+        case c.DrawChallenge() | c.GetApprovals():
             return logging.DEBUG
-        case c.BeginCrl() | c.FinishCrl():
-            return logging.INFO
         case c.Approve() | c.InstallPolicy() | c.ReloadKeys():
             return logging.INFO

@@ -52,12 +52,15 @@ EXTRAS = {
     "lxml": "exchange",
     "prometheus_client": "centre",
     "pyarrow": "archive",
+    "python_calamine": "centre",
+    "rapidfuzz": "centre",
     "smartcard": "pcsc",
     "structlog": "hsm",
     "tree_sitter": "centre",
     "tree_sitter_toml": "centre",
     "tzdata": "centre",
     "uvloop": "centre",
+    "xlsxwriter": "centre",
 }
 """Which extra of the spk distribution brings an optional library, by its import name."""
 

@@ -108,9 +108,15 @@ def read_record(
             missing(field) for field in kind.fields if field.required and field.name not in cells
         ]
         faults += check_record(kind, values, today)
+    return Reading(settled(kind, values), tuple(faults))
+
+
+def settled(kind: RecordKind, values: dict[str, Value]) -> dict[str, Value]:
+    """Return the values as the register keeps them where one depends on another."""
     if kind is CONTACT and values.get("channel") in ("phone", "sms"):
-        values["value"] = phone_digits(str(values.get("value"))) or values.get("value")
-    return Reading(values, tuple(faults))
+        digits = phone_digits(str(values.get("value")))
+        return {**values, "value": digits} if digits else values
+    return values
 
 
 def check_record(kind: RecordKind, values: Mapping[str, Value], today: date) -> list[Fault]:
