@@ -13,7 +13,12 @@ from uuid import UUID
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from cryptography.x509.oid import (
+    AuthorityInformationAccessOID,
+    ExtendedKeyUsageOID,
+    NameOID,
+    ObjectIdentifier,
+)
 
 from hsm_stub.client.commands import (
     CARD_VALIDITY_DAYS_MAX,
@@ -66,11 +71,16 @@ def ca_certificate(
 
 
 def card_certificate(
-    command: IssueCardCertificate, issuer: x509.Certificate, issuer_key: ec.EllipticCurvePrivateKey
+    command: IssueCardCertificate,
+    issuer: x509.Certificate,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    pki_url: str = "",
 ) -> bytes:
     """Return the certificate asked for, DER; raises `CommandRefused` naming the wrong field.
 
-    `issuer_key` may be an object that signs inside a token: only its `sign` is used.
+    `issuer_key` may be an object that signs inside a token: only its `sign` is used. `pki_url` is
+    where the centre answers for its certificates, such as `http://pki.example/pki`; with it the
+    certificate says where to ask.
     """
     public_key = _public_key(command.public_key)
     _check_card_number(command.card_number)
@@ -103,6 +113,8 @@ def card_certificate(
         .add_extension(authority, critical=False)
         .add_extension(subject_key, critical=False)
     )
+    if pki_url:
+        builder = _with_addresses(builder, authority, pki_url)
     der = builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
     if len(der) > CERTIFICATE_BYTES_MAX:
         raise CommandRefused(
@@ -110,6 +122,20 @@ def card_certificate(
             f"the certificate has {len(der)} bytes, over the {CERTIFICATE_BYTES_MAX} a card holds",
         )
     return der
+
+
+def _with_addresses(
+    builder: x509.CertificateBuilder, authority: x509.AuthorityKeyIdentifier, pki_url: str
+) -> x509.CertificateBuilder:
+    """Return the certificate with the addresses of its revocation list and of OCSP."""
+    key_id = (authority.key_identifier or b"").hex()
+    crl = x509.UniformResourceIdentifier(f"{pki_url}/crl/{key_id}.crl")
+    ocsp = x509.UniformResourceIdentifier(f"{pki_url}/ocsp")
+    point = x509.DistributionPoint([crl], relative_name=None, reasons=None, crl_issuer=None)
+    access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, ocsp)
+    return builder.add_extension(x509.CRLDistributionPoints([point]), critical=False).add_extension(
+        x509.AuthorityInformationAccess([access]), critical=False
+    )
 
 
 def luhn_is_right(digits: str) -> bool:

@@ -12,10 +12,12 @@ from cyclopts import Parameter
 
 from hsm_stub.client.client import connect
 from hsm_stub.home import default_keys, default_url
+from hsm_stub.rotation_commands import register
 
 app = cyclopts.App(name="hsm", help="Make keys and run the key service.")
 app.command("hsm_stub.policy_commands:app", name="policy")
 app.command("hsm_stub.audit_commands:app", name="audit")
+register(app)
 
 Keys = Annotated[Path | None, Parameter(help="Key file; default: hsm/keys.spk in SPK_HOME.")]
 PassphraseFile = Annotated[
@@ -37,6 +39,9 @@ def init(
     *,
     keys: Keys = None,
     region: Annotated[str, Parameter(help="Region's two digits; 00 is a trial.")] = "00",
+    pki_url: Annotated[
+        str, Parameter(help="Where anybody may ask about certificates: http://HOST/pki.")
+    ] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Make new keys in an encrypted file; an existing file is never overwritten."""
@@ -47,7 +52,9 @@ def init(
     path = keys or default_keys(os.environ)
     refuse_existing(path)
     passphrase = choose_passphrase(os.environ, passphrase_file)
-    create_key_file(path, new_key_material(region, time.time_ns() // 1_000_000), passphrase)
+    create_key_file(
+        path, new_key_material(region, time.time_ns() // 1_000_000, pki_url), passphrase
+    )
     print(f"keys of region {region} written to {path}; without the passphrase they are lost")
 
 

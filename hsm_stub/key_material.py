@@ -63,10 +63,10 @@ class KeyMaterial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         raise KeyError(f"{key.value} {generation}")
 
 
-def new_key_material(region_code: str, created_at_ms: int) -> KeyMaterial:
+def new_key_material(region_code: str, created_at_ms: int, pki_url: str = "") -> KeyMaterial:
     """Return fresh random keys and a self-signed issuing certificate for a region (2 digits)."""
     material = KeyMaterial(
-        ring=KeyRing(region_code=region_code, entries=()),
+        ring=KeyRing(region_code=region_code, entries=(), pki_url=pki_url),
         secrets=(),
         created_at_ms=created_at_ms,
     )

@@ -19,6 +19,7 @@ from hsm_stub.errors import CommandRefused
 from processing.wire.receipt import key_id_of
 
 GENERATION_MAX: Final = 255
+PkiUrl = Annotated[str, Meta(pattern=r"^(https?://[\x21-\x7e]{1,100}[^/])?\Z")]
 RegionCode = Annotated[str, Meta(pattern=r"^[0-9]{2}\Z")]
 
 
@@ -79,6 +80,8 @@ class KeyRing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     region_code: RegionCode
     entries: tuple[KeyEntry, ...]
+    pki_url: PkiUrl = ""
+    """Where anybody may ask about certificates; stands in those issued from then on."""
 
     def active(self, key: KeyName) -> KeyEntry:
         """Return the generation that new things are made with."""
@@ -112,7 +115,8 @@ class KeyRing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def issuers(self) -> tuple[KeyEntry, ...]:
         """Return the CAs whose certificates may still be met, the active one first."""
         known = [e for e in self.of(SigningKey.ISSUING_CA) if e.state is not KeyState.DESTROYED]
-        return tuple(sorted(known, key=lambda entry: entry.state is not KeyState.ACTIVE))
+        order = (KeyState.ACTIVE, KeyState.RETIRING, KeyState.RETIRED)
+        return tuple(sorted(known, key=lambda e: (order.index(e.state), -e.generation)))
 
     def replaced(self, entry: KeyEntry) -> KeyRing:
         """Return the ring with `entry` in place of the one of its key and generation."""

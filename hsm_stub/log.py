@@ -38,7 +38,9 @@ def command_level(command: c.Command) -> int:
             return logging.INFO
         case c.Ping() | c.GetStatus() | c.GetPublicKeys() | c.SignReceiptBlock():
             return logging.DEBUG
-        case c.DrawChallenge() | c.GetApprovals():
+        case c.DrawChallenge() | c.GetApprovals() | c.AddToCrl() | c.SignOcsp():
             return logging.DEBUG
+        case c.BeginCrl() | c.FinishCrl():
+            return logging.INFO
         case c.Approve() | c.InstallPolicy() | c.ReloadKeys():
             return logging.INFO

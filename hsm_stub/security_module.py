@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
@@ -21,6 +22,7 @@ from hsm_stub.certificates import card_certificate
 from hsm_stub.client import commands as c
 from hsm_stub.errors import CommandRefused
 from hsm_stub.keyring import KeyEntry, KeyName, MasterKey, SigningKey
+from hsm_stub.revocation import Revocations, ocsp_answer
 from hsm_stub.uses import signer_of
 from processing.wire.receipt import block_statement
 from processing.wire.statement import Domain, statement_bytes
@@ -41,6 +43,7 @@ class SecurityModule:
         self._started_ms = monotonic_ms()
         self._uses: Counter[tuple[str, str]] = Counter()
         self._authentications = CardAuthentications(monotonic_ms)
+        self._revocations = Revocations(monotonic_ms)
         self._receipt = backend.ring.active(SigningKey.RECEIPT)
         self._receipt_key_id = self._receipt.key_id
 
@@ -89,6 +92,18 @@ class SecurityModule:
                 return self._sign_statement(command)
             case c.DrawChallenge():
                 return c.Challenge(challenge=self._backend.random(CHALLENGE_BYTES))
+            case c.BeginCrl():
+                return self._revocations.begin(command, self._issuer(command.issuer_key_id))
+            case c.AddToCrl():
+                return self._revocations.add(command)
+            case c.FinishCrl():
+                signed = self._revocations.finish(command, self._backend)
+                self._count(SigningKey.ISSUING_CA, "sign revocation list")
+                return signed
+            case c.SignOcsp():
+                answer = ocsp_answer(command, self._issuer(command.issuer_key_id), self._backend)
+                self._count(SigningKey.ISSUING_CA, "sign OCSP answer")
+                return answer
             case c.Approve() | c.GetApprovals() | c.InstallPolicy() | c.ReloadKeys():
                 raise CommandRefused(c.Refusal.NOT_ALLOWED, "this is for the desk to do")
 
@@ -118,6 +133,7 @@ class SecurityModule:
         """Go on where another module ended: its counts, its open authentications, its clock."""
         self._uses = before._uses
         self._authentications = before._authentications
+        self._revocations = before._revocations
         self._started_ms = before._started_ms
         before._backend.close()
 
@@ -149,6 +165,7 @@ class SecurityModule:
             issuing_certificates=tuple(
                 entry.issuer().public_bytes(serialization.Encoding.DER) for entry in ring.issuers()
             ),
+            issuing_in_use=sum(e.state is not c.KeyState.RETIRED for e in ring.issuers()),
             keys=tuple(
                 c.PublicKey(
                     key=entry.key,
@@ -189,9 +206,20 @@ class SecurityModule:
     def _issue_card_certificate(self, command: c.IssueCardCertificate) -> c.Certificate:
         entry = self._backend.ring.active(SigningKey.ISSUING_CA)
         signer = BackendSigner(self._backend, entry)
-        der = card_certificate(command, entry.issuer(), signer)
+        der = card_certificate(command, entry.issuer(), signer, self._backend.ring.pki_url)
         self._count(SigningKey.ISSUING_CA, "sign card certificate")
         return c.Certificate(der=der)
+
+    def _issuer(self, key_id: bytes) -> KeyEntry:
+        """Return the CA with this key identifier, if it may still speak of its certificates."""
+        ring = self._backend.ring
+        for entry in ring.issuers():
+            extension = entry.issuer().extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+            if extension.value.digest == key_id:
+                return ring.usable(SigningKey.ISSUING_CA, entry.generation)
+        raise CommandRefused(
+            c.Refusal.KEY_UNKNOWN, "there is no issuing CA with this issuer_key_id"
+        )
 
     def _sign_receipt_block(self, command: c.SignReceiptBlock) -> c.BlockSignature:
         statement = block_statement(

@@ -66,8 +66,13 @@ def use_of(command: c.Command) -> Use | None:
             return Use(name, MasterKey.CARD.value, master)
         case c.FinishCardAdmin():
             return Use(name, MasterKey.CARD.value)
-        case c.IssueCardCertificate():
+        case c.IssueCardCertificate() | c.FinishCrl() | c.SignOcsp():
             return Use(name, SigningKey.ISSUING_CA.value)
+        case c.BeginCrl():
+            return Use(name, SigningKey.ISSUING_CA.value)
+        case c.AddToCrl():
+            # Of no use without the signature, which is recorded with the rest.
+            return Use(name, SigningKey.ISSUING_CA.value, summed=True)
         case c.SignReceiptBlock():
             return Use(name, SigningKey.RECEIPT.value, summed=True)
         case c.SignStatement(domain=domain):
@@ -95,6 +100,12 @@ def command_facts(command: c.Command) -> Facts:
             return {"lane": lane, "block": block}
         case c.SignStatement(domain=domain, document_sha256=digest):
             return {"domain": domain, "document_sha256": digest.hex()}
+        case c.BeginCrl(number=number, entries=entries):
+            return {"number": number, "entries": entries}
+        case c.SignOcsp(serial=serial, status=status):
+            return {"serial": serial.hex(), "status": status.value}
+        case c.AddToCrl() | c.FinishCrl():
+            return {}
         case c.Approve(approval_id=approval_id):
             return {"approval": approval_id.hex()}
         case c.InstallPolicy() | c.ReloadKeys() | c.FinishCardAdmin():

@@ -39,15 +39,18 @@ from processing.authorization.expiry import ExpiryStore
 from processing.authorization.model import Asker
 from processing.authorization.targets import Decider
 from processing.authorization.tasks import keep_expiring
+from processing.cards.certificate_status import Issuers, OcspResponder
+from processing.cards.certificates import CertificateStore
 from processing.cards.copies import CopiedCards, card_store
 from processing.cards.issuing import Issuing
 from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.signing import signer
 from processing.cards.stop_list import StopListStore
-from processing.cards.tasks import keep_issuing
+from processing.cards.tasks import keep_issuing, keep_listing
 from processing.gateways.http import HttpParts, Probe, http_application, probe_all
 from processing.gateways.iso8583 import Gateway
+from processing.gateways.pki import PkiParts
 from processing.gateways.port import GatewayLimits, GatewayMetrics
 from processing.gateways.rate import TERMINAL_RATE_PER_SECOND
 from processing.journal.lane import Lane, lanes_held
@@ -95,6 +98,9 @@ PARTITIONS_AHEAD_DAYS: Final = 62
 PARTITIONS_CHECK_SECONDS: Final = 6 * 3600
 HSM_READY_TIMEOUT_MS: Final = 10_000
 """How long the centre waits for the key service when both are started together."""
+
+ISSUERS_CHECK_SECONDS: Final = 30
+"""How soon OCSP knows of another issuing CA; a station's report asks at once."""
 
 COPIES_CHECK_SECONDS: Final = 1
 """How soon a database that was away is told which cards were blocked, replaced or issued."""
@@ -273,6 +279,7 @@ class Centre:
         tasks = [
             loop.create_task(self._keep_partitions(pools)),
             loop.create_task(keep_issuing(_command("cards", "issue-stop-list"), self._log)),
+            loop.create_task(keep_listing(_command("cards", "issue-crl"), self._log)),
         ]
         lanes = {t.number: self._new_lane("expiry lane", t) for t in self._targets.targets}
         for number, lane in lanes.items():
@@ -361,17 +368,26 @@ class Centre:
     ) -> AsyncIterator[None]:
         async with self._pools(Role.ISSUING) as issuing_pools:
             cards = card_store(issuing_pools)
-            authority = IssuingAuthority(tuple((await hsm.public_keys()).issuing_certificates))
+            certificates = CertificateStore(issuing_pools.home)
+            issuers = Issuers(hsm.public_keys)
+            await issuers.renew()
+
+            async def renew() -> IssuingAuthority:
+                await issuers.renew()
+                return IssuingAuthority(issuers.certificates)
+
             parts = HttpParts(
                 measurements=measurements,
                 probes={**_probes(pools, hsm), **probes},
                 issuing=Issuing(
                     cards,
-                    authority,
+                    await renew(),
                     Passports(issuing_pools.home, signer(hsm, Domain.SOCIAL_PASSPORT), self._clock),
                     self._clock,
+                    renew,
                 ),
                 stop_lists=StopListStore(issuing_pools.home),
+                pki=PkiParts(certificates, OcspResponder(certificates, hsm, issuers), issuers),
             )
             runner = web.AppRunner(http_application(parts), access_log=None)
             await runner.setup()
@@ -381,15 +397,24 @@ class Centre:
                 await site.start()
             self._log.info("serving http", host=listen.host, port=_port_of(runner))
             loop = asyncio.get_running_loop()
+            renewing = loop.create_task(self._keep_issuers(issuers))
             copying = None
             if isinstance(cards, CopiedCards):
                 copying = loop.create_task(self._keep_copies(cards))
             try:
                 yield
             finally:
+                renewing.cancel()
                 if copying is not None:
                     copying.cancel()
                 await runner.cleanup()
+
+    async def _keep_issuers(self, issuers: Issuers) -> None:
+        """Learn of an issuing CA that the key service has since."""
+        while True:
+            await asyncio.sleep(ISSUERS_CHECK_SECONDS)
+            with contextlib.suppress(HsmError):
+                await issuers.renew()
 
     async def _keep_copies(self, cards: CopiedCards) -> None:
         """Finish telling the other databases what an interruption left untold."""

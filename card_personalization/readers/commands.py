@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from card_personalization.chip.errors import CardError
+from card_personalization.chip.softcard.delays import Delays
 from card_personalization.chip.softcard.drawer import Drawer, DrawerError
 from card_personalization.chip.softcard.session import Interface
 from card_personalization.chip.softcard.state import Profile, factory_state
@@ -82,6 +83,7 @@ def start(
     readers: int = 2,
     scope: Scope | None = None,
     contactless: bool = False,
+    slow: bool = False,
     drawer: DrawerFolder = _DEFAULT_DRAWER,
 ) -> None:
     """Run pcscd with virtual readers until Ctrl-C.
@@ -92,16 +94,18 @@ def start(
         scope: "system": all programs see them (root, no other pcscd); "private": those told the
             socket. By default "system" where possible.
         contactless: Whether these cards lie as on a contactless reader.
+        slow: Whether these cards answer as late as bought ones: 20 ms, with a private key 220 ms.
         drawer: Folder that keeps the software cards.
     """
     with _told():
         if not 1 <= readers <= READERS_MAX:
             raise ReadersError(f"pcscd takes 1 to {READERS_MAX} readers, not {readers}")
         interface = Interface.CONTACTLESS if contactless else Interface.CONTACT
+        delays = Delays() if slow else None
         chosen = scope or _fitting_scope()
         with virtual_readers(readers, Drawer(drawer), chosen) as running:
             for card in cards:
-                running.insert(card, interface=interface)
+                running.insert(card, interface=interface, delays=delays)
             wait = _Interruption(running)
             with ControlServer(running, drawer, running.folder / "control.sock"):
                 _announce(running)
@@ -172,7 +176,7 @@ def remove(reader: str, *, drawer: DrawerFolder = _DEFAULT_DRAWER) -> None:
 def blank(
     *names: str, profile: Profile = Profile.YUBICO, drawer: DrawerFolder = _DEFAULT_DRAWER
 ) -> None:
-    """Lay new software cards in the drawer, as from the factory (PIN 123456, PUK 12345678)."""
+    """Lay new software cards in the drawer, as from the factory (docs/card-families.md)."""
     with _told():
         if not names:
             raise DrawerError("name at least one card, such as: spk reader blank card-1")

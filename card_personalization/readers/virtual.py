@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from card_personalization.chip.errors import CardError
+from card_personalization.chip.softcard.delays import DelayedCard, Delays
 from card_personalization.chip.softcard.drawer import Drawer, KeptCard
 from card_personalization.chip.softcard.session import Interface
 from card_personalization.chip.transport.inprocess import ApduCard
@@ -67,10 +68,15 @@ class VirtualReaders:
         return "?" if reader in self._plugs else None
 
     def insert(
-        self, card_name: str, reader: str | None = None, interface: Interface = Interface.CONTACT
+        self,
+        card_name: str,
+        reader: str | None = None,
+        interface: Interface = Interface.CONTACT,
+        delays: Delays | None = None,
     ) -> str:
         """Put a card of the drawer in a reader (None: the first empty one); the reader's name.
 
+        With `delays` it answers as late as they say.
         DrawerError about the card, ReadersError about the reader.
         """
         if self._drawer is None:
@@ -79,7 +85,7 @@ class VirtualReaders:
             name = self._empty_reader(reader)
             kept = self._drawer.take(card_name, interface)
             try:
-                self._plug(kept, name)
+                self._plug(kept if delays is None else DelayedCard(kept, delays), name)
             except BaseException:
                 kept.put_back()
                 raise

@@ -192,6 +192,22 @@ class AsyncHsmClient:
         command = c.SignStatement(domain=domain, document_sha256=document_sha256)
         return await self._ask(command, c.StatementSignature)
 
+    async def begin_crl(self, command: c.BeginCrl) -> bytes:
+        """Begin a revocation list; the handle that its entries are added to."""
+        return (await self._ask(command, c.CrlBegun)).handle
+
+    async def add_to_crl(self, handle: bytes, entries: tuple[c.RevokedSerial, ...]) -> None:
+        """Add the next entries, in the order of their serials."""
+        await self._ask(c.AddToCrl(handle=handle, entries=entries), c.Done)
+
+    async def finish_crl(self, handle: bytes) -> bytes:
+        """Return the signature over the list, DER."""
+        return (await self._ask(c.FinishCrl(handle=handle), c.CrlSignature)).signature
+
+    async def sign_ocsp(self, command: c.SignOcsp) -> bytes:
+        """Return an OCSPResponse about one certificate, DER."""
+        return (await self._ask(command, c.OcspAnswer)).der
+
     async def approve(self, approval_id: bytes) -> None:
         """Approve what another client asked for."""
         await self._ask(c.Approve(approval_id=approval_id), c.Done)

@@ -191,6 +191,22 @@ class HsmClient:
         command = c.SignStatement(domain=domain, document_sha256=document_sha256)
         return self._ask(command, c.StatementSignature)
 
+    def begin_crl(self, command: c.BeginCrl) -> bytes:
+        """Begin a revocation list; the handle that its entries are added to."""
+        return (self._ask(command, c.CrlBegun)).handle
+
+    def add_to_crl(self, handle: bytes, entries: tuple[c.RevokedSerial, ...]) -> None:
+        """Add the next entries, in the order of their serials."""
+        self._ask(c.AddToCrl(handle=handle, entries=entries), c.Done)
+
+    def finish_crl(self, handle: bytes) -> bytes:
+        """Return the signature over the list, DER."""
+        return (self._ask(c.FinishCrl(handle=handle), c.CrlSignature)).signature
+
+    def sign_ocsp(self, command: c.SignOcsp) -> bytes:
+        """Return an OCSPResponse about one certificate, DER."""
+        return (self._ask(command, c.OcspAnswer)).der
+
     def approve(self, approval_id: bytes) -> None:
         """Approve what another client asked for."""
         self._ask(c.Approve(approval_id=approval_id), c.Done)

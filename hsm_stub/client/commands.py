@@ -11,7 +11,7 @@ Answers that carry a secret hide it from `repr`.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +22,10 @@ EXCHANGE_KEY_BYTES: Final = 32
 """AES-256, the key under which a terminal gets its next MAC key."""
 CARD_ADMIN_KEY_BYTES: Final = 24
 """AES-192 (PIV algorithm 0A), what cards bought today expect in slot 9B."""
+CRL_ENTRIES_MAX: Final = 2_000_000
+"""Most entries of a revocation list."""
+CRL_ENTRIES_AT_ONCE_MAX: Final = 500
+"""Most entries of one command: half a frame, and a few milliseconds of the service."""
 POLICY_CHARS_MAX: Final = 32 * 1024
 """Longest policy."""
 CARD_VALIDITY_DAYS_MAX: Final = 3660
@@ -31,9 +35,12 @@ Byte = Annotated[int, Meta(ge=0, le=255)]
 UInt16 = Annotated[int, Meta(ge=0, le=0xFFFF)]
 UInt63 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Bytes20 = Annotated[bytes, Meta(min_length=20, max_length=20)]
 Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Point = Annotated[bytes, Meta(min_length=65, max_length=65)]
 TerminalId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{8}\Z")]
+Serial = Annotated[bytes, Meta(min_length=1, max_length=20)]
+Reason = Literal[0, 1, 3, 4, 5, 6]
 CardNumber = Annotated[str, Meta(pattern=r"^[0-9]{19}\Z")]
 
 
@@ -90,6 +97,14 @@ class CertificateSlot(Enum):
 
     AUTHENTICATION = "9A"
     CARD_AUTHENTICATION = "9E"
+
+
+class CertificateStatus(Enum):
+    """How a certificate stands (RFC 6960 §2.2)."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
 
 
 class _Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,6 +236,62 @@ class DrawChallenge(_Command, tag="draw_challenge", frozen=True):
     """Draw 32 random bytes from the place that holds the keys; answered by `Challenge`."""
 
 
+class BeginCrl(_Command, tag="begin_crl", frozen=True):
+    """Begin a revocation list (`processing.wire.crl`) of the issuing CA with this key identifier.
+
+    `entries` and `entries_bytes` say how many there will be, and how long they are together.
+    Answered by `CrlBegun`.
+    """
+
+    issuer_key_id: Bytes20
+    number: UInt63
+    this_update_ms: UInt63
+    next_update_ms: UInt63
+    entries: Annotated[int, Meta(ge=0, le=CRL_ENTRIES_MAX)]
+    entries_bytes: UInt63
+
+
+class RevokedSerial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One certificate that was revoked; `reason` is a CRLReason of RFC 5280 §5.3.1."""
+
+    serial: Serial
+    revoked_at_ms: UInt63
+    reason: Reason
+
+
+class AddToCrl(_Command, tag="add_to_crl", frozen=True):
+    """Add the next entries, in the order of their serials; answered by `Done`."""
+
+    handle: Bytes16
+    entries: Annotated[
+        tuple[RevokedSerial, ...], Meta(min_length=1, max_length=CRL_ENTRIES_AT_ONCE_MAX)
+    ]
+
+
+class FinishCrl(_Command, tag="finish_crl", frozen=True):
+    """Sign the list; answered by `CrlSignature`."""
+
+    handle: Bytes16
+
+
+class SignOcsp(_Command, tag="sign_ocsp", frozen=True):
+    """Say of one certificate how it stands (RFC 6960); answered by `OcspAnswer`.
+
+    `sha256` names the issuer by SHA-256 instead of SHA-1. `nonce` is that of the question, if it
+    had one.
+    """
+
+    issuer_key_id: Bytes20
+    serial: Serial
+    status: CertificateStatus
+    this_update_ms: UInt63
+    next_update_ms: UInt63
+    revoked_at_ms: UInt63 = 0
+    reason: Reason = 0
+    sha256: bool = False
+    nonce: Annotated[bytes, Meta(max_length=32)] = b""
+
+
 class Approve(_Command, tag="approve", frozen=True):
     """Approve what another client asked for (`approval_needed`); answered by `Done`."""
 
@@ -271,13 +342,20 @@ class PublicKeys(_Answer, tag="public_keys", frozen=True):
 
     `receipt_key` is an uncompressed P-256 point (65 bytes), `receipt_key_id` the first 8 bytes of
     SHA-256 over its SubjectPublicKeyInfo. `issuing_certificates` are DER, the issuer of new cards
-    first, then those whose cards live on. `keys` tells every generation of every key.
+    first, then those whose cards live on. `keys` tells every generation of every key. The first
+    `issuing_in_use` CAs still sign revocation lists; the others are retired.
     """
 
     receipt_key: bytes
     receipt_key_id: bytes
     issuing_certificates: tuple[bytes, ...]
     keys: tuple[PublicKey, ...] = ()
+    issuing_in_use: int = 1
+
+    @property
+    def issuing_certificates_in_use(self) -> tuple[bytes, ...]:
+        """Return the CAs that still speak of their certificates: the active and retiring ones."""
+        return self.issuing_certificates[: self.issuing_in_use]
 
     def active_generation(self, key: str) -> int:
         """Return the active generation of the key called so; raises `KeyError` for another."""
@@ -367,6 +445,24 @@ class Challenge(_Answer, tag="challenge", frozen=True):
     challenge: bytes
 
 
+class CrlBegun(_Answer, tag="crl_begun", frozen=True):
+    """What the entries of a revocation list are added to."""
+
+    handle: bytes
+
+
+class CrlSignature(_Answer, tag="crl_signature", frozen=True):
+    """ECDSA-with-SHA256 signature over a revocation list, DER."""
+
+    signature: bytes
+
+
+class OcspAnswer(_Answer, tag="ocsp_answer", frozen=True):
+    """An OCSPResponse (RFC 6960), DER."""
+
+    der: bytes
+
+
 class PendingApproval(msgspec.Struct, frozen=True, kw_only=True):
     """What waits for others: who asked for what, and how many must still approve."""
 
@@ -421,6 +517,10 @@ Command = (
     | SignReceiptBlock
     | SignStatement
     | DrawChallenge
+    | BeginCrl
+    | AddToCrl
+    | FinishCrl
+    | SignOcsp
     | Approve
     | GetApprovals
     | InstallPolicy
@@ -439,6 +539,9 @@ Answer = (
     | BlockSignature
     | StatementSignature
     | Challenge
+    | CrlBegun
+    | CrlSignature
+    | OcspAnswer
     | Approvals
     | Status
 )

@@ -12,6 +12,8 @@ import cyclopts
 from cyclopts import Parameter
 
 from hsm_stub.client.async_client import connect_async
+from processing.cards.certificate_status import issue_revocation_list, issuer_of
+from processing.cards.certificates import CertificateStore, RevocationList
 from processing.cards.copies import card_store
 from processing.cards.model import CardCode
 from processing.cards.signing import signer
@@ -92,6 +94,32 @@ def issue_stop_list(
         f"Stop-list {issued.number} ({kind}): {issued.stopped} cards are stopped, "
         f"{len(issued.body)} bytes"
     )
+
+
+@app.command
+def issue_crl() -> None:
+    """Issue the next revocation list of every issuing CA whose cards live on.
+
+    The centre does so by itself every hour; OCSP answers do not wait for it.
+    """
+    for issued in asyncio.run(_issue_crls()):
+        print(
+            f"Revocation list {issued.number} of {issued.issuer_key_id.hex()}: {issued.entries} "
+            f"certificates, {len(issued.body)} bytes, next by {issued.next_update:%Y-%m-%d %H:%M}"
+        )
+
+
+async def _issue_crls() -> list[RevocationList]:
+    settings = read_settings(os.environ)
+    async with (
+        open_targets(settings, Role.ISSUING, APPLICATION_NAME, limits=REPORTING_LIMITS) as targets,
+        connect_async(settings.hsm_address) as hsm,
+    ):
+        public = await hsm.public_keys()
+        usable = public.issuing_certificates_in_use
+        store = CertificateStore(targets.home)
+        now_ms = SystemClock(settings.time_zone).utc_ms()
+        return [await issue_revocation_list(store, hsm, issuer_of(der), now_ms) for der in usable]
 
 
 async def _issue_stop_list(*, complete: bool) -> IssuedList:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from typing import Final
 from uuid import UUID
@@ -55,7 +56,11 @@ CARD_NUMBER_DRAWS_MAX: Final = 8
 
 
 class Issuing:
-    """The issuing API without HTTP. `authority` are the issuing CAs that the HSM signs with."""
+    """The issuing API without HTTP.
+
+    `authority` are the issuing CAs that the HSM signs with; `renew` asks it whether there is
+    another one since.
+    """
 
     def __init__(
         self,
@@ -63,10 +68,12 @@ class Issuing:
         authority: IssuingAuthority,
         passports: Passports,
         clock: Clock,
+        renew: Callable[[], Awaitable[IssuingAuthority]] | None = None,
     ) -> None:
         self._store = store
         self._passports = passports
         self._authority = authority
+        self._renew = renew
         self._clock = clock
 
     async def station(self, token: str) -> str | None:
@@ -127,6 +134,9 @@ class Issuing:
         ):
             return Refusal(ProblemType.ORDER_ISSUED)
         written = check_report(order, report, self._authority, self._now())
+        if isinstance(written, Refusal) and self._renew is not None:
+            self._authority = await self._renew()
+            written = check_report(order, report, self._authority, self._now())
         if isinstance(written, Refusal):
             return written
         on = self._clock.local_date()

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from processing.cards.certificates import certificates_of, keep_certificates
 from processing.cards.model import (
     Card,
     CardCode,
@@ -77,8 +78,9 @@ class CardStore:
         self, order_id: UUID, station_id: str, written: WrittenCard, at: datetime, on: date
     ) -> IssueResult:
         """Link a written card to its order and to everyone it may act for from `on`."""
-        return IssueResult(
-            await self._value(
+        certificates = certificates_of(written.certificate_tap, written.certificate_pin)
+        async with self.pool.transaction() as connection:
+            code = await connection.fetchval(
                 _ISSUE,
                 order_id,
                 station_id,
@@ -89,7 +91,10 @@ class CardStore:
                 at,
                 on,
             )
-        )
+            result = IssueResult(code)
+            if result is IssueResult.ISSUED:
+                await keep_certificates(connection, order_id, certificates)
+        return result
 
     async def give_up(self, order_id: UUID, station_id: str) -> OrderCode | None:
         """Give an order up; its state then (an issued one stays issued), None: no such order."""

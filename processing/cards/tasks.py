@@ -1,4 +1,4 @@
-"""What card keeping does by the clock: stop-lists are issued."""
+"""What card keeping does by the clock: stop-lists and revocation lists are issued."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ from structlog.typing import FilteringBoundLogger
 
 STOP_LIST_PAUSE_SECONDS: Final = 600
 """How long after one stop-list the next is issued."""
+CRL_PAUSE_SECONDS: Final = 3_600
+"""How long after the revocation lists the next are issued; OCSP answers know at once."""
 STOP_LIST_TIMEOUT_SECONDS: Final = 300
 """Longest time that making one may take: a million cards take half a minute."""
 _WORDS_MAX: Final = 2_000
 
 
 async def keep_issuing(command: Sequence[str], log: FilteringBoundLogger) -> None:
-    """Run `command`, which issues a stop-list, at once and every ten minutes, until cancelled.
+    """Run `command`, which issues a stop-list, at once and every ten minutes, until cancelled."""
+    await _keep(command, "stop-list", STOP_LIST_PAUSE_SECONDS, log)
 
-    It runs in a process of its own: no terminal waits while a million cards are hashed.
-    """
+
+async def keep_listing(command: Sequence[str], log: FilteringBoundLogger) -> None:
+    """Run `command`, which issues revocation lists, at once and every hour, until cancelled."""
+    await _keep(command, "revocation lists", CRL_PAUSE_SECONDS, log)
+
+
+async def _keep(
+    command: Sequence[str], what: str, pause_seconds: int, log: FilteringBoundLogger
+) -> None:
+    """Run `command` in a process of its own: no terminal waits while a million cards are hashed."""
     while True:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -38,8 +49,8 @@ async def keep_issuing(command: Sequence[str], log: FilteringBoundLogger) -> Non
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         if process.returncode:
-            # Terminals go on by the list they have, as long as its age allows.
-            log.error("stop-list not issued", fault=words)
+            # Its readers go on by the list they have, as long as its age allows.
+            log.error(f"{what} not issued", fault=words)
         else:
-            log.info("stop-list issued", told=words)
-        await asyncio.sleep(STOP_LIST_PAUSE_SECONDS)
+            log.info(f"{what} issued", told=words)
+        await asyncio.sleep(pause_seconds)

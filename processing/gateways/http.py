@@ -13,6 +13,7 @@
 | POST /issuing/v1/cards/{card_id}/block | `CardStatus` |
 | GET /terminals/v1/stop-list/… | files, see `processing.gateways.stop_lists` |
 | POST /registry/… , GET /.well-known/jwks.json | `processing.gateways.exchange` |
+| GET, POST /pki/… | CA certificates, revocation lists, OCSP: see `processing.gateways.pki` |
 
 Everything under /issuing needs `Authorization: Bearer TOKEN`. Bodies are `processing.wire.api`,
 failures RFC 9457 problems.
@@ -35,6 +36,7 @@ from processing.cards.model import Refusal
 from processing.cards.stop_list import StopListStore
 from processing.exchange.dci.server import Server
 from processing.gateways.exchange import add_exchange
+from processing.gateways.pki import PkiParts, pki_application
 from processing.gateways.problems import (
     answer_with_problems,
     at_most,
@@ -74,7 +76,7 @@ class HttpParts:
     """What the gateway stands on. `probes` by the name of the part they look at.
 
     `issuing` None leaves the issuing API out, `stop_lists` None the stop-lists, `exchange` None the
-    paths of the exchange.
+    paths of the exchange, `pki` None the answers about certificates.
     """
 
     measurements: Measurements
@@ -82,6 +84,7 @@ class HttpParts:
     issuing: Issuing | None = None
     stop_lists: StopListStore | None = None
     exchange: Server | None = None
+    pki: PkiParts | None = None
 
 
 _PARTS: Final = web.AppKey("parts", HttpParts)
@@ -102,6 +105,8 @@ def http_application(parts: HttpParts) -> web.Application:
         app.add_subapp("/terminals/v1/stop-list", stop_list_application(parts.stop_lists))
     if parts.exchange is not None:
         add_exchange(app, parts.exchange)
+    if parts.pki is not None:
+        app.add_subapp("/pki", pki_application(parts.pki))
     return app
 
 

@@ -6,6 +6,7 @@ A document an official can read; `processing.region.rows` turns it into the data
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
@@ -87,6 +88,15 @@ class CategoryEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     evidence: str
 
 
+class AmountEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An amount that incomes are compared with, from a day on, and the act that sets it."""
+
+    parameter: str
+    valid_from: date
+    amount_kopecks: int
+    basis: str
+
+
 class ProviderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A provider, its terminals, and the services allowed at each of them."""
 
@@ -108,6 +118,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     item: tuple[ItemEntry, ...]
     norm: tuple[NormEntry, ...]
     category: tuple[CategoryEntry, ...]
+    amount: tuple[AmountEntry, ...]
     provider: tuple[ProviderEntry, ...]
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from processing.eligibility.document import Rule
+from processing.eligibility.shipped import shipped_rules
 from processing.kernel.errors import ConfigurationError
 from processing.region.cast import Cast, cast_households, load_cast
 from processing.region.catalogue import Catalogue, directory_of, load_catalogue
@@ -17,7 +19,7 @@ from processing.region.model import Household
 from processing.region.population import Names, Population, load_names, load_population
 from processing.region.residents import Residents
 from processing.region.rights import RightsRules
-from processing.region.rows import Batch, add_catalogue, add_household
+from processing.region.rows import Batch, add_catalogue, add_eligibility, add_household
 from processing.regulations.check import check_regulation
 from processing.regulations.document import Regulation
 from processing.regulations.shipped import shipped_regulations
@@ -42,6 +44,7 @@ class RegionSources(msgspec.Struct, frozen=True, kw_only=True):
 
     catalogue: Catalogue
     regulations: tuple[Regulation, ...]
+    rules: tuple[Rule, ...]
     cast: Cast
     population: Population
     names: Weighted[Names]
@@ -66,6 +69,7 @@ def load_sources() -> RegionSources:
     return RegionSources(
         catalogue=catalogue,
         regulations=regulations,
+        rules=shipped_rules(),
         cast=load_cast(),
         population=load_population(),
         names=load_names(),
@@ -99,6 +103,7 @@ def generate(order: RegionOrder, sources: RegionSources) -> Iterator[Batch]:
     region = sources.catalogue.region.region
     batch = Batch()
     add_catalogue(batch, sources.catalogue, sources.regulations)
+    add_eligibility(batch, sources.catalogue, sources.rules)
     for household in households(order, sources):
         add_household(batch, region, household, rules.of(household))
         if batch.citizen_count >= BATCH_CITIZENS:

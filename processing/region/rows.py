@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from processing.eligibility.document import Rule
 from processing.kernel.bucket import bucket_of
 from processing.region.catalogue import Catalogue
 from processing.region.chance import ID_EPOCH_MS
@@ -64,6 +65,27 @@ ITEM: Final = Table(
 )
 CATEGORY_MEASURE: Final = Table("regulations", "category_measure", ("category", "measure"))
 BENEFIT_CATEGORY: Final = Table("register", "benefit_category", ("category", "name_ru", "name_en"))
+ELIGIBILITY: Final = Table(
+    "eligibility",
+    "document",
+    (
+        "measure",
+        "version",
+        "body",
+        "body_sha256",
+        "valid_from",
+        "valid_to",
+        "proposed_by",
+        "proposed_at",
+        "approved_by",
+        "approved_at",
+    ),
+)
+AMOUNT: Final = Table(
+    "eligibility",
+    "amount",
+    ("region", "parameter", "valid_from", "amount_kopecks", "basis", "set_by"),
+)
 PROVIDER: Final = Table(
     "terminals",
     "provider",
@@ -178,6 +200,8 @@ TABLES: Final = (
     ITEM,
     CATEGORY_MEASURE,
     BENEFIT_CATEGORY,
+    ELIGIBILITY,
+    AMOUNT,
     PROVIDER,
     TERMINAL,
     TERMINAL_SERVICE,
@@ -262,6 +286,38 @@ def _document_row(regulation: Regulation) -> Row:
         APPROVED_BY,
         since,
     )
+
+
+def add_eligibility(batch: Batch, catalogue: Catalogue, rules: Iterable[Rule]) -> None:
+    """Add the rules of eligibility, in force since their first day, and the region's amounts."""
+    for rule in rules:
+        head, body = rule.eligibility, rule.source.data
+        since = datetime.combine(head.valid_from, time(), UTC)
+        batch.rows[ELIGIBILITY].append(
+            (
+                head.measure,
+                head.version,
+                body,
+                hashlib.sha256(body).digest(),
+                head.valid_from,
+                head.valid_to,
+                SHIPPED_BY,
+                since,
+                APPROVED_BY,
+                since,
+            )
+        )
+    batch.rows[AMOUNT] += [
+        (
+            catalogue.region.region,
+            entry.parameter,
+            entry.valid_from,
+            entry.amount_kopecks,
+            entry.basis,
+            SHIPPED_BY,
+        )
+        for entry in catalogue.amount
+    ]
 
 
 def provider_id_of(code: str) -> bytes:

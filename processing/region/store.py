@@ -30,6 +30,10 @@ LOCK_NAME: Final = "processing.region.create"
 """Two programs that create a region at once wait for each other under this lock."""
 
 
+HOME_SCHEMAS: Final = ("register", "eligibility")
+"""Schemas that only the first database fills."""
+
+
 class RegionExists(ConfigurationError):
     """The database already holds what would be written; nothing was changed."""
 
@@ -136,7 +140,7 @@ async def _copy_all(connections: dict[int, Connection], targets: TargetMap, batc
 
 def _places(table: Table, rows: list[Row], targets: TargetMap) -> dict[int, list[Row]]:
     """Return the rows by the number of the target that keeps them."""
-    if len(targets) == 1 or table.schema == "register":
+    if len(targets) == 1 or table.schema in HOME_SCHEMAS:
         return {HOME: rows}
     found: dict[int, list[Row]] = {target.number: [] for target in targets.targets}
     if table.schema != "rights":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hsm_stub.backends.software import SoftwareBackend
 from hsm_stub.certificates import CERTIFICATE_BYTES_MAX, PIV_CARD_AUTH, luhn_is_right
 from hsm_stub.client import commands as c
 from hsm_stub.errors import CommandRefused
+from hsm_stub.key_material import new_key_material
 from hsm_stub.security_module import SecurityModule
 from tests.hsm_stub.examples import CARD_NUMBER, DAY_MS, certificate_command
 from tests.hsm_stub.running import NOW_MS
@@ -133,3 +136,28 @@ def test_refused(module: SecurityModule, changes: dict[str, object], message: st
 )
 def test_luhn(digits: str, right: bool) -> None:
     assert luhn_is_right(digits) is right
+
+
+def test_where_to_ask_stands_in_the_certificate(tmp_path: Path) -> None:
+    material = new_key_material("77", NOW_MS, "http://pki.region77.example/pki")
+    module = SecurityModule(SoftwareBackend(material), lambda: 0)
+    certificate = issue(module, certificate_command(c.CertificateSlot.CARD_AUTHENTICATION))
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    path = tmp_path / "card.der"
+    path.write_bytes(der)
+    shown = subprocess.run(
+        ["openssl", "x509", "-in", path, "-noout", "-text"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (key_id,) = re.findall(r"URI:http://pki.region77.example/pki/crl/([0-9a-f]{40}).crl", shown)
+    assert key_id == issuer_key_id(certificate)
+    assert "http://pki.region77.example/pki/ocsp" in shown
+    assert len(der) <= CERTIFICATE_BYTES_MAX
+
+
+def issuer_key_id(certificate: x509.Certificate) -> str:
+    found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert found.key_identifier is not None
+    return found.key_identifier.hex()

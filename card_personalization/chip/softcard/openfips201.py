@@ -27,6 +27,7 @@ from card_personalization.chip.piv.objects import (
 from card_personalization.chip.softcard import data_objects, keys, secrets
 from card_personalization.chip.softcard.session import Interface, Refused, Session
 from card_personalization.chip.softcard.state import (
+    OBJECT_LIMIT_BYTES,
     Definition,
     Origin,
     PinPolicy,
@@ -163,6 +164,32 @@ def put_data(session: Session, command: Command) -> Response:
     if data_objects.named_tag(items) not in platform_of(session).objects:
         raise Refused(Sw.NOT_FOUND)
     return data_objects.put_data(session, command)
+
+
+def write_part(session: Session, command: Command, begun: bytes) -> None:
+    """What the applet does with the links of a long object: it writes them as they come.
+
+    The object has its full length from the first link on, zeros where nothing came yet; whoever
+    breaks the chain off leaves it so.
+    """
+    if command.p2 != 0xFF or not session.may_administer:
+        return
+    tag, content_at, length = _long_object(begun)
+    if tag not in platform_of(session).objects or length > OBJECT_LIMIT_BYTES:
+        return
+    content = begun[content_at:].ljust(length, b"\x00")
+    session.change_within_memory(objects={**session.state.objects, tag: content})
+
+
+def _long_object(begun: bytes) -> tuple[int, int, int]:
+    """Tag of the object whose writing began so, where its content begins, and how long it is."""
+    tag_end = 2 + begun[1] if len(begun) > 1 else 0
+    head = begun[tag_end : tag_end + 4]
+    if begun[:1] != b"\x5c" or len(head) < 4 or head[0] != ContainerTag.OBJECT:
+        return 0, 0, 0
+    count = head[1] & 0x7F if head[1] & 0x80 else 0
+    length = int.from_bytes(head[2 : 2 + count], "big") if count else head[1]
+    return int.from_bytes(begun[2:tag_end], "big"), tag_end + 2 + count, length
 
 
 def _put_data_admin(session: Session, command: Command) -> Response:

@@ -145,7 +145,7 @@ async def test_undo_takes_back_the_whole_import(office: Office, tmp_path: Path) 
 
 async def test_a_workbook_of_people(office: Office, tmp_path: Path) -> None:
     rows = [person(n) for n in range(4)]
-    cells = [[*row.values()] for row in rows]
+    cells: list[list[object]] = [[*row.values()] for row in rows]
     cells[1][0] = int(make_snils(2_000_001))  # a number, its zeros in front lost
     path = xlsx_file(tmp_path / "люди.xlsx", [["Список граждан"], [], [*rows[0]], *cells])
     done = await office.take(path)

@@ -1,0 +1,15 @@
+-- Keep the certificates of the card that was just issued for an order. Again is harmless.
+CREATE OR REPLACE FUNCTION cards.keep_certificates(
+    p_order_id uuid, p_issuer_key_id bytea, p_serials bytea[], p_valid_to timestamptz[]
+) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO cards.certificate (serial, issuer_key_id, card_id, valid_to)
+    SELECT c.serial, p_issuer_key_id, o.card_id, c.valid_to
+    FROM cards.card_order AS o
+    CROSS JOIN unnest(p_serials, p_valid_to) AS c (serial, valid_to)
+    WHERE o.order_id = p_order_id
+    ON CONFLICT DO NOTHING
+$$;
+REVOKE ALL ON FUNCTION cards.keep_certificates(uuid, bytea, bytea[], timestamptz[]) FROM public;
+GRANT EXECUTE ON FUNCTION cards.keep_certificates(uuid, bytea, bytea[], timestamptz[])
+TO spk_issuing;
