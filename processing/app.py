@@ -48,6 +48,7 @@ from processing.cards.report_check import IssuingAuthority
 from processing.cards.signing import signer
 from processing.cards.stop_list import StopListStore
 from processing.cards.tasks import keep_issuing, keep_listing
+from processing.exchange.dci.running import running_exchange
 from processing.gateways.http import HttpParts, Probe, http_application, probe_all
 from processing.gateways.iso8583 import Gateway
 from processing.gateways.pki import PkiParts
@@ -366,7 +367,11 @@ class Centre:
         probes: Mapping[str, Probe],
         measurements: Measurements,
     ) -> AsyncIterator[None]:
-        async with self._pools(Role.ISSUING) as issuing_pools:
+        home, clock = self._settings.home, self._clock
+        async with (
+            self._pools(Role.ISSUING) as issuing_pools,
+            running_exchange(home, self._pools, clock, self._log) as exchange,
+        ):
             cards = card_store(issuing_pools)
             certificates = CertificateStore(issuing_pools.home)
             issuers = Issuers(hsm.public_keys)
@@ -388,6 +393,7 @@ class Centre:
                 ),
                 stop_lists=StopListStore(issuing_pools.home),
                 pki=PkiParts(certificates, OcspResponder(certificates, hsm, issuers), issuers),
+                exchange=exchange,
             )
             runner = web.AppRunner(http_application(parts), access_log=None)
             await runner.setup()

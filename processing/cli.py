@@ -28,6 +28,7 @@ SUMMARIES = {
     "centre": "Run the processing centre.",
     "db": "Start, stop, migrate and inspect the database.",
     "eligibility": "Tell who may have a measure, and grant it.",
+    "exchange": "Exchange data with other agencies.",
     "explain": "Tell why a transaction was decided as it was.",
     "export": "Write the day's transactions and totals.",
     "hsm": "Make keys and run the key service.",
