@@ -38,7 +38,8 @@ class IssuedCard(msgspec.Struct, frozen=True):
     certificates: dict[Slot, bytes]
 
 
-def _certificate(point: bytes, slot: Slot) -> bytes:
+def certificate_of(point: bytes, slot: Slot) -> bytes:
+    """A DER certificate of a slot's key, by an issuer of these tests."""
     issuer_key = ec.derive_private_key(7, ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"spk test {slot:X}")])
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "spk test issuer")])
@@ -76,7 +77,7 @@ def issue(profile: Profile = Profile.YUBICO, serial: int = 20_000_001) -> Issued
     client.select()
     client.authenticate_management(LocalManagementKey(FACTORY_MANAGEMENT_KEY, Algorithm.AES_192))
     points = {slot: client.generate_key(slot) for slot in Slot}
-    certificates = {slot: _certificate(point, slot) for slot, point in points.items()}
+    certificates = {slot: certificate_of(point, slot) for slot, point in points.items()}
     for slot, der in certificates.items():
         client.write_certificate(slot, der)
     client.write_chuid(Chuid(GUID, EXPIRES_ON))

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from yubikit.core.smartcard import AID, ApduError, SmartCardProtocol
 from yubikit.core.smartcard.scp import KeyRef, Scp03KeyParams, StaticKeys
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY, PivSession
 from yubikit.securitydomain import SecurityDomainSession
 
 from card_personalization.chip.chaining import open_channel
+from card_personalization.chip.ecdsa_signature import der_from_raw, raw_from_der, verifies
 from card_personalization.chip.piv.client import PivClient
-from card_personalization.chip.piv.objects import Slot
+from card_personalization.chip.piv.objects import Chuid, Slot
+from card_personalization.chip.profiles.family import Codes
 from card_personalization.chip.profiles.openfips201 import OpenFips201Family
 from card_personalization.chip.scp03 import ChannelKeys, open_secure_channel
 from card_personalization.chip.softcard.attestation import authority_certificate
@@ -32,7 +36,14 @@ from card_personalization.chip.softcard.state import (
 from card_personalization.chip.transport.inprocess import InProcessTransport
 from card_personalization.chip.transport.pcsc import PcscContext
 from card_personalization.readers.virtual import VirtualReaders
-from tests.chip.test_foreign_tools import YubikitConnection
+from tests.chip.issued import EXPIRES_ON, IssuedCard, certificate_of
+from tests.chip.test_foreign_tools import (
+    YubikitConnection,
+    library,
+    program,
+    run,
+    slot_number,
+)
 from tests.chip.writing import GUID, families, write_card
 
 pytestmark = pytest.mark.pcsc
@@ -80,6 +91,23 @@ def test_yubikit_attests_and_tells_policies(readers: VirtualReaders) -> None:
     told = attestation.extensions.get_extension_for_oid(firmware).value
     assert isinstance(told, x509.UnrecognizedExtension)
     assert told.value == bytes([5, 7, 2])
+
+
+def test_yubico_piv_tool_and_openssl_verify_an_attestation(
+    readers: VirtualReaders, issued: IssuedCard, tmp_path: Path
+) -> None:
+    tool, openssl = program("yubico-piv-tool", "yubico-piv-tool"), program("openssl", "openssl")
+    reader = readers.insert_card(issued.card)
+    base = (tool, "-r", reader)
+    key, device, root = (tmp_path / name for name in ("key.pem", "device.pem", "root.pem"))
+    key.write_text(run(*base, "-a", "attest", "-s", "9e", home=tmp_path))
+    device.write_text(run(*base, "-a", "read-certificate", "-s", "f9", home=tmp_path))
+    root.write_bytes(authority_certificate().public_bytes(Encoding.PEM))
+    told = run(
+        *(openssl, "verify", "-CAfile", str(root), "-untrusted", str(device), str(key)),
+        home=tmp_path,
+    )
+    assert told.endswith("key.pem: OK\n")
 
 
 def test_yubikit_opens_a_secure_channel_and_changes_its_keys(readers: VirtualReaders) -> None:
@@ -132,3 +160,40 @@ def test_our_driver_writes_a_java_card_over_pcscd(readers: VirtualReaders) -> No
         points = write_card(family, client)
         assert client.read_chuid().guid == GUID
         assert len(points[Slot.CARD_AUTHENTICATION]) == 65
+
+
+def test_opensc_reads_and_signs_with_an_openfips201_card(
+    readers: VirtualReaders, tmp_path: Path
+) -> None:
+    tool = program("pkcs11-tool", "opensc")
+    module = library("opensc-pkcs11.so", "opensc")
+    driver = OpenFips201Family()
+    card = SoftCard(factory_state(Profile.OPENFIPS201, 9))
+    client = PivClient(open_channel(InProcessTransport(card)))
+    client.select()
+    driver.open(client, driver.factory_access())
+    driver.prepare(client)
+    slot = Slot.CARD_AUTHENTICATION
+    point = driver.make_key(client, slot)
+    certificate = certificate_of(point, slot)
+    client.write_certificate(slot, certificate)
+    client.write_chuid(Chuid(GUID, EXPIRES_ON))
+    driver.set_codes(client, driver.factory_access(), Codes("123456", "12345678", 5, 5))
+    reader = readers.insert_card(card)
+    base = (tool, "--module", module, "--slot", slot_number(tool, module, reader, tmp_path))
+    read, signed = tmp_path / "certificate", tmp_path / "signature"
+    run(
+        *(*base, "--read-object", "--type", "cert", "--id", "04", "--output-file", str(read)),
+        home=tmp_path,
+    )
+    assert read.read_bytes() == certificate
+    digest = tmp_path / "digest"
+    digest.write_bytes(bytes(32))
+    run(
+        *(*base, "--login", "--pin", "123456", "--sign", "--mechanism", "ECDSA", "--id", "04"),
+        *("--input-file", str(digest), "--output-file", str(signed)),
+        home=tmp_path,
+    )
+    # A tool that is no station keeps whichever of the two s the card gave.
+    raw = raw_from_der(der_from_raw(signed.read_bytes()))
+    assert verifies(point, bytes(32), raw)

@@ -57,7 +57,8 @@ _FIELD_MISSING: Final = {
     0x90: 0x6E22,
 }
 _CONFIG_VALUE: Final = 0x6E26
-_CREATE_OBJECT, _CREATE_KEY, _CONFIGURE, _BULK = 0x64, 0x66, 0x68, 0x6A
+_VERSION_OBJECT, _STATUS_OBJECT = 0x2F4756, 0x2F4753
+_BULK: Final = 0x6A
 _POLICY_FIELDS: Final = {
     (0xA0, 0x83): "pin_contactless",
     (0xA0, 0x86): "pin_contact_attempts",
@@ -67,8 +68,9 @@ _POLICY_FIELDS: Final = {
     (0xA1, 0x84): "puk_contactless_attempts",
     (0xA4, 0x81): "contactless_admin_refused",
 }
-_SUPPORTED: Final = frozenset(Algorithm)
-_SYMMETRIC: Final = _SUPPORTED - {Algorithm.ECC_P256}
+_CODES: Final = {int(Reference.PIN): "pin", int(Reference.PUK): "puk"}
+_SUPPORTED: Final = frozenset(int(algorithm) for algorithm in Algorithm)
+_SYMMETRIC: Final = _SUPPORTED - {int(Algorithm.ECC_P256)}
 
 
 def platform_of(session: Session) -> Platform:
@@ -142,10 +144,10 @@ def get_data(session: Session, command: Command) -> Response:
 
 
 def _extended(session: Session, tag: int) -> Response:
-    if tag == 0x2F4756:
+    if tag == _VERSION_OBJECT:
         major, minor, revision = VERSION
         parts = [LABEL, bytes([major]), bytes([minor]), bytes([revision]), b"\x00"]
-    elif tag == 0x2F4753:
+    elif tag == _STATUS_OBJECT:
         # The applet tells its own state as 0 whatever it is, and no secure messaging but SCP.
         parts = [b"\x00", bytes([session.pin_verified]), bytes([session.pin_fresh]), b"\x00"]
         parts += [b"\x00", bytes([session.secured]), bytes([_contactless(session)]), b"\x00"]
@@ -203,15 +205,10 @@ def _put_data_admin(session: Session, command: Command) -> Response:
     for request in requests:
         # What came before a refused request stays: the applet commits them one by one.
         fields = keys.parse(request.value)
-        match request.tag:
-            case 0x64:
-                _create_object(session, fields)
-            case 0x66:
-                _create_key(session, fields)
-            case 0x68:
-                _configure(session, fields)
-            case _:
-                raise Refused(_OPERATION_UNKNOWN)
+        carry_out = _REQUESTS.get(request.tag)
+        if carry_out is None:
+            raise Refused(_OPERATION_UNKNOWN)
+        carry_out(session, fields)
     return Response(b"", Sw.OK)
 
 
@@ -238,9 +235,9 @@ def _create_key(session: Session, fields: tuple[tlv.Tlv, ...]) -> None:
     contact, contactless = _field(fields, 0x8C)[0], _field(fields, 0x8D)[0]
     mechanism = _field(fields, 0x8E)[0]
     role, attributes = _field(fields, 0x8F)[0], _field(fields, 0x90)[0]
-    if mechanism not in set(_SUPPORTED):
+    if mechanism not in _SUPPORTED:
         raise Refused(Sw.FUNCTION_UNSUPPORTED)
-    if mechanism in set(_SYMMETRIC) and not attributes & IMPORTABLE:
+    if mechanism in _SYMMETRIC and not attributes & IMPORTABLE:
         raise Refused(Sw.WRONG_DATA)
     platform, number = platform_of(session), identifier[-1] << 8 | mechanism
     if number in platform.keys:
@@ -270,6 +267,13 @@ def _configure(session: Session, groups: tuple[tlv.Tlv, ...]) -> None:
 def _keep(session: Session, **fields: object) -> None:
     changed = msgspec.structs.replace(platform_of(session), **fields)
     session.change_within_memory(platform=changed)
+
+
+_REQUESTS: Final[dict[int, Callable[[Session, tuple[tlv.Tlv, ...]], None]]] = {
+    0x64: _create_object,
+    0x66: _create_key,
+    0x68: _configure,
+}
 
 
 def _well_formed(pin: bytes) -> bool:
@@ -311,11 +315,7 @@ def verify(session: Session, command: Command) -> Response:
 
 def change_reference_data(session: Session, command: Command) -> Response:
     """CHANGE REFERENCE DATA: NIST's, and the administrative form through a secure channel."""
-    code = (
-        {Reference.PIN: "pin", Reference.PUK: "puk"}.get(Reference(command.p2))
-        if (command.p2 in set(Reference))
-        else None
-    )
+    code = _CODES.get(command.p2)
     if code is not None and command.p1 != ADMINISTRATIVE_P1:
         _require_code_access(session, code)
         return _blocked_at_once(secrets.change_reference_data, session, command)

@@ -16,6 +16,7 @@ from card_personalization.chip.softcard.session import Refused, Session
 from card_personalization.chip.softcard.state import (
     CHANNEL_KEY_BYTES,
     FACTORY_CHANNEL_VERSION,
+    CardState,
     KeySet,
     Platform,
 )
@@ -49,28 +50,34 @@ def selected_answer() -> Response:
 def get_data(session: Session, command: Command) -> Response:
     """GET DATA (CA): production data (CPLC), key information, free memory."""
     platform = _platform(session)
-    match command.p1 << 8 | command.p2:
-        case 0x9F7F:
-            # Fabricator and the like are zero: nobody fabricated this card. The serial is at 12.
-            serial = session.state.serial.to_bytes(4, "big")
-            return Response(tlv.encode(_CPLC, bytes(12) + serial + bytes(26)), Sw.OK)
-        case 0x00E0:
-            version, length = platform.key_set.version, len(platform.key_set.enc)
-            entries = (
-                tlv.encode(0xC0, bytes([identifier, version, _AES_KEY, length]))
-                for identifier in (1, 2, 3)
-            )
-            return Response(tlv.encode(_KEY_INFORMATION, b"".join(entries)), Sw.OK)
-        case 0xFF21:
-            free = max(0, session.state.free_bytes)
-            told = (
-                tlv.encode(0x81, b"\x01")
-                + tlv.encode(0x82, free.to_bytes(4, "big"))
-                + tlv.encode(0x83, _FAST_MEMORY_BYTES.to_bytes(4, "big"))
-            )
-            return Response(tlv.encode(_RESOURCES, told), Sw.OK)
-        case _:
-            raise Refused(Sw.REFERENCE_NOT_FOUND)
+    tag = command.p1 << 8 | command.p2
+    told = {
+        _CPLC: _production_data,
+        _KEY_INFORMATION: _key_information,
+        _RESOURCES: _resources,
+    }.get(tag)
+    if told is None:
+        raise Refused(Sw.REFERENCE_NOT_FOUND)
+    return Response(tlv.encode(tag, told(session.state, platform)), Sw.OK)
+
+
+def _production_data(state: CardState, _: Platform) -> bytes:
+    # Fabricator and the like are zero: nobody fabricated this card. Its serial stands at 12.
+    return bytes(12) + state.serial.to_bytes(4, "big") + bytes(26)
+
+
+def _key_information(_: CardState, platform: Platform) -> bytes:
+    version, length = platform.key_set.version, len(platform.key_set.enc)
+    entries = (bytes([number, version, _AES_KEY, length]) for number in (1, 2, 3))
+    return b"".join(tlv.encode(0xC0, entry) for entry in entries)
+
+
+def _resources(state: CardState, _: Platform) -> bytes:
+    return (
+        tlv.encode(0x81, b"\x01")
+        + tlv.encode(0x82, max(0, state.free_bytes).to_bytes(4, "big"))
+        + tlv.encode(0x83, _FAST_MEMORY_BYTES.to_bytes(4, "big"))
+    )
 
 
 def put_key(session: Session, command: Command) -> Response:
