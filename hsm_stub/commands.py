@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
@@ -42,9 +42,21 @@ def init(
     pki_url: Annotated[
         str, Parameter(help="Where anybody may ask about certificates: http://HOST/pki.")
     ] = "",
+    backend: Annotated[
+        Literal["software", "pkcs11"], Parameter(help="Where the keys shall be.")
+    ] = "software",
+    module: Annotated[str, Parameter(help="The token's library, for --backend pkcs11.")] = "",
+    token: Annotated[str, Parameter(help="The token's label, for --backend pkcs11.")] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Make new keys in an encrypted file; an existing file is never overwritten."""
+    """Make new keys in an encrypted file or in a token; existing ones are never overwritten.
+
+    A token must be initialized already; its user PIN is the passphrase. The keys are made in it and
+    never leave it.
+    """
+    if backend == "pkcs11":
+        _init_token(keys, module, token, region, pki_url, passphrase_file)
+        return
     from hsm_stub.key_material import new_key_material
     from hsm_stub.keystore import create_key_file, refuse_existing
     from hsm_stub.passphrase import choose_passphrase
@@ -56,6 +68,28 @@ def init(
         path, new_key_material(region, time.time_ns() // 1_000_000, pki_url), passphrase
     )
     print(f"keys of region {region} written to {path}; without the passphrase they are lost")
+
+
+def _init_token(
+    keys: Path | None,
+    module: str,
+    token: str,
+    region: str,
+    pki_url: str,
+    passphrase_file: Path | None,
+) -> None:
+    from hsm_stub.backends.pkcs11 import new_token_keys
+    from hsm_stub.errors import TokenError
+    from hsm_stub.home import home
+    from hsm_stub.passphrase import read_passphrase
+
+    if not module or not token:
+        raise TokenError("--backend pkcs11 needs --module /path/to/library.so and --token LABEL")
+    path = keys or home(os.environ) / "hsm" / "keys.p11"
+    pin = read_passphrase(os.environ, passphrase_file)
+    now_ms = time.time_ns() // 1_000_000
+    new_token_keys(path, module, token, pin, region, now_ms, pki_url).close()
+    print(f"keys of region {region} made in the token {token!r}, {path} says which")
 
 
 @app.command

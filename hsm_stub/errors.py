@@ -7,6 +7,7 @@ ServiceError
 │   ├── KeyFileExposed       others may read it
 │   ├── KeyFileDamaged       its bytes are not what was written
 │   └── WrongPassphrase      its bytes are sound and the passphrase does not open them
+├── TokenError               the token does not answer, or not as it must
 ├── RotationRefused          a key cannot go on to its next generation or state
 ├── PolicyError              the policy is not sound
 ├── AuditError               the audit cannot be written
@@ -51,6 +52,10 @@ class KeyFileDamaged(KeyFileError):
 
 class WrongPassphrase(KeyFileError):
     """The passphrase does not open the file."""
+
+
+class TokenError(ServiceError):
+    """A PKCS#11 token does not answer, or not as it must."""
 
 
 class RotationRefused(ServiceError):

@@ -21,8 +21,13 @@ def home(environment: Mapping[str, str]) -> Path:
 
 
 def default_keys(environment: Mapping[str, str]) -> Path:
-    """Return the key file's usual place, in a folder of its own that only its owner enters."""
-    return home(environment) / "hsm" / "keys.spk"
+    """Return the key file's usual place, in a folder of its own that only its owner enters.
+
+    Where there is the file of a token in that folder instead, it is that.
+    """
+    folder = home(environment) / "hsm"
+    token = folder / "keys.p11"
+    return token if token.exists() else folder / "keys.spk"
 
 
 def audit_folder(keys: Path) -> Path:

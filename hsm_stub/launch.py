@@ -14,17 +14,15 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from hsm_stub.audit import AuditLog, last_policy
-from hsm_stub.backends.software import SoftwareBackend
 from hsm_stub.client.address import parse_address, token_for
 from hsm_stub.client.handshake import token_key
 from hsm_stub.desk import Desk
 from hsm_stub.doorman import Doorman
 from hsm_stub.errors import PolicyError
 from hsm_stub.home import audit_folder, policy_file
-from hsm_stub.key_file import KeyFile
 from hsm_stub.listening import Listening, listen
 from hsm_stub.log import open_log
-from hsm_stub.passphrase import read_passphrase
+from hsm_stub.opening import OpenKeys, open_keys
 from hsm_stub.policy import TRIAL_POLICY, policy_sha256, read_policy
 from hsm_stub.private_file import write_private
 from hsm_stub.security_module import SecurityModule
@@ -52,27 +50,25 @@ def run_service(options: RunOptions, environment: MutableMapping[str, str]) -> N
     # What the policy's clients prove themselves with is in the policy.
     needed = not read_policy(policy_text).clients
     token = token_for(address, environment, options.token_file) if needed else b""
-    passphrase = read_passphrase(environment, options.passphrase_file)
+    keys = open_keys(options.keys, environment, options.passphrase_file)
     # What this process starts later must not inherit them.
     for name in ("SPK_HSM_PASSPHRASE", "SPK_HSM_TOKEN"):
         environment.pop(name, None)
-    key_file = KeyFile.opened(options.keys, passphrase)
     log = open_log(sys.stderr, verbose=options.verbose)
     # Last but for the audit, so that no client waits at a socket whose service still asks for its
     # passphrase, and no second service writes into the first one's audit.
     listening = listen(address, options.group)
     try:
-        desk = _desk(options, policy_text, key_file)
+        desk = _desk(options, policy_text, keys)
         doorman = Doorman(lambda: desk.policy, token_key(token))
         asyncio.run(_serve(desk, listening, doorman, log))
     finally:
         listening.close()
 
 
-def _desk(options: RunOptions, policy_text: str, key_file: KeyFile) -> Desk:
+def _desk(options: RunOptions, policy_text: str, keys: OpenKeys) -> Desk:
     def module() -> SecurityModule:
-        backend = SoftwareBackend(key_file.read_again())
-        return SecurityModule(backend, _monotonic_ms)
+        return SecurityModule(keys.backend(), _monotonic_ms)
 
     first = module()
     sha256 = policy_sha256(policy_text)

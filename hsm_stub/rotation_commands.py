@@ -17,7 +17,7 @@ from hsm_stub.client.errors import HsmUnavailable
 from hsm_stub.errors import RotationRefused
 from hsm_stub.home import default_keys, default_url
 from hsm_stub.keyring import KeyName, key_name
-from hsm_stub.opening import open_store
+from hsm_stub.opening import open_keys
 from hsm_stub.rotation import rotate as next_generation
 from hsm_stub.rotation import set_state
 
@@ -119,7 +119,7 @@ def destroy(
 
 
 def _store(keys: Path | None, passphrase_file: Path | None) -> KeyStore:
-    return open_store(keys or default_keys(os.environ), os.environ, passphrase_file)
+    return open_keys(keys or default_keys(os.environ), os.environ, passphrase_file).store
 
 
 def _name(key: str) -> KeyName:

@@ -51,6 +51,7 @@ EXTRAS = {
     "httpx": "station",
     "joserfc": "exchange",
     "lxml": "exchange",
+    "pkcs11": "pkcs11",
     "prometheus_client": "centre",
     "pyarrow": "archive",
     "python_calamine": "centre",

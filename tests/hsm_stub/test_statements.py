@@ -22,6 +22,12 @@ DOCUMENT = b"a million cards"
 OWN = {Domain.CARD_BATCH, Domain.KEY_AUDIT, Domain.KEY_CEREMONY}
 
 
+@pytest.fixture
+def module(any_module: SecurityModule) -> SecurityModule:
+    """Run what follows with every backend."""
+    return any_module
+
+
 def signed(module: SecurityModule, domain: Domain) -> c.StatementSignature:
     digest = hashlib.sha256(DOCUMENT).digest()
     answer = module.execute(c.SignStatement(domain=domain.value, document_sha256=digest))
