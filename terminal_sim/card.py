@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 from uuid import UUID
 
 from cryptography import x509
@@ -36,6 +36,21 @@ AskPin = Callable[[], str]
 
 class CardRefused(TerminalError):
     """The card is readable but no valid social card; the centre was not asked."""
+
+
+class Presented(Protocol):
+    """Whatever a citizen presents: a card at the reader, or a code at the scanner."""
+
+    identity: CardIdentity
+
+    def sign(self, digest: bytes, evidence: Evidence, ask_pin: AskPin) -> bytes:
+        """Sign digest v1: raw r‖s, 64 bytes. Raises `CardRefused` and `CardError`."""
+
+    def passport(self) -> bytes | None:
+        """Return the social passport, without which nothing is given offline."""
+
+    def pin_attempts_remaining(self) -> int | None:
+        """Return how many PIN attempts are left; None when that does not matter."""
 
 
 class PresentedCard:

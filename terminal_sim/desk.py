@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +18,15 @@ from cyclopts import Parameter
 from card_personalization.chip.errors import AttemptError
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import SIZE_MAX_BYTES, ParameterFile, ParameterFileError
+from processing.wire.temporary_card import TEXT_LENGTH_MAX
 from processing.wire.transaction import Answer, Evidence, Kind, Line, Right
-from terminal_sim.card import AskPin, PresentedCard, drawer_card, reader_card
+from terminal_sim.card import AskPin, Presented, PresentedCard, drawer_card, reader_card
 from terminal_sim.errors import Language, TerminalError
 from terminal_sim.link import Link
 from terminal_sim.order import check_reservable, holding_for, known_service, named_holder
 from terminal_sim.stop_lists import StopListShelf
 from terminal_sim.store import Store
+from terminal_sim.temporary import PresentedCode
 from terminal_sim.terminal import Terminal
 from terminal_sim.texts import Phrase
 from terminal_sim.till import Result, Sale, Till
@@ -45,6 +48,8 @@ class Desk:
     """PC/SC reader, by name or a part of it; the first one when left out."""
     soft: Path | None = None
     """A software card's file instead of a reader."""
+    qr: Path | None = None
+    """File with the text of a temporary card's QR code instead of a card; - is the input."""
     lang: Annotated[Language, Parameter(env_var="SPK_TERMINAL_LANG")] = "ru"
     """Language of screen and receipt."""
     pin_file: Path | None = None
@@ -99,14 +104,27 @@ def open_till(desk: Desk) -> Iterator[Till]:
 
 
 @contextmanager
-def present_card(desk: Desk, till: Till, reader: str | None = None) -> Iterator[PresentedCard]:
-    """Read the card at the reader, or the software card, for the time of the block."""
+def present_card(desk: Desk, till: Till, reader: str | None = None) -> Iterator[Presented]:
+    """Read the card at the reader, the software card or the code, for the time of the block."""
+    if desk.qr is not None:
+        yield PresentedCode.read(_scanned(desk.qr), till.terminal.parameters, now_ms())
+        return
     source = reader_card(reader or desk.reader) if desk.soft is None else drawer_card(desk.soft)
     with source as transport:
         yield PresentedCard.read(transport, till.terminal.parameters, now_ms())
 
 
-def pin_asker(desk: Desk, card: PresentedCard) -> AskPin:
+def _scanned(file: Path) -> str:
+    try:
+        if file == Path("-"):
+            return sys.stdin.readline(TEXT_LENGTH_MAX + 2)
+        with file.open("rb") as opened:
+            return opened.read(TEXT_LENGTH_MAX + 2).decode("ascii", "replace")
+    except OSError as error:
+        raise TerminalError(f"Код не прочитан: {error}", f"code not read: {error}") from error
+
+
+def pin_asker(desk: Desk, card: Presented) -> AskPin:
     """Return what asks for the PIN: the file, or the citizen without echo."""
 
     def ask() -> str:
@@ -158,7 +176,7 @@ class NotSent(msgspec.Struct, frozen=True):
 
 def ring_up(
     till: Till,
-    card: PresentedCard,
+    card: Presented,
     wanted: RungUp,
     ask_pin: AskPin,
     rights: tuple[Right, ...] | None = None,
@@ -207,7 +225,7 @@ def ring_up(
 def ring_up_patiently(
     desk: Desk,
     till: Till,
-    card: PresentedCard,
+    card: Presented,
     wanted: RungUp,
     say: Say,
     rights: tuple[Right, ...] | None = None,

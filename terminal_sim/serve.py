@@ -13,7 +13,7 @@ from rich.panel import Panel
 from card_personalization.chip.errors import CardError, CardFault
 from processing.wire.iso8583.messages import NetworkCode
 from processing.wire.transaction import Kind, Line, Right
-from terminal_sim.card import PresentedCard
+from terminal_sim.card import Presented
 from terminal_sim.desk import Desk, NotSent, RungUp, now_ms, present_card, ring_up_patiently
 from terminal_sim.errors import TerminalError
 from terminal_sim.link import LinkError
@@ -134,7 +134,7 @@ def _await_removal(reader: str | None) -> None:
                     raise
 
 
-def _serve_card(console: Console, desk: Desk, till: Till, card: PresentedCard) -> None:
+def _serve_card(console: Console, desk: Desk, till: Till, card: Presented) -> None:
     """Show the rights and what is reserved, then do what the cashier enters until it is nothing."""
     parameters = till.terminal.parameters
     while True:
@@ -149,7 +149,7 @@ def _serve_card(console: Console, desk: Desk, till: Till, card: PresentedCard) -
 
 
 def _do_something(
-    console: Console, desk: Desk, till: Till, card: PresentedCard, rights: tuple[Right, ...]
+    console: Console, desk: Desk, till: Till, card: Presented, rights: tuple[Right, ...]
 ) -> bool:
     """Do what the cashier enters; whether it was anything. A mistake is told and may be mended.
 
@@ -173,7 +173,7 @@ def _do(
     console: Console,
     desk: Desk,
     till: Till,
-    card: PresentedCard,
+    card: Presented,
     words: list[str],
     rights: tuple[Right, ...],
 ) -> None:
@@ -228,7 +228,7 @@ def _sell(
     console: Console,
     desk: Desk,
     till: Till,
-    card: PresentedCard,
+    card: Presented,
     wanted: RungUp,
     rights: tuple[Right, ...],
 ) -> None:

@@ -23,6 +23,7 @@ from processing.wire.transaction import (
     STAN_MAX,
     Answer,
     Evidence,
+    IdentifierKind,
     Kind,
     Line,
     MessageClass,
@@ -60,6 +61,7 @@ class CardIdentity(msgspec.Struct, frozen=True):
     card_id: bytes
     issuer_region: int
     number: str
+    kind: IdentifierKind = IdentifierKind.PIV_CARD
 
 
 class Verdict(Enum):
@@ -207,7 +209,7 @@ class Terminal:
 
     def _unsigned_child(self, kind: Kind, parent: Request, now_ms: int) -> Request:
         """Return a request about another one that no card signs."""
-        card = CardIdentity(parent.card_id, parent.issuer_region, "")
+        card = CardIdentity(parent.card_id, parent.issuer_region, "", parent.identifier_kind)
         unsigned = self._request(kind, card, now_ms, parent.service, parent.service_version)
         return msgspec.structs.replace(
             unsigned,
@@ -223,6 +225,7 @@ class Terminal:
         return Request(
             kind=kind,
             key=self.next_key(CLASS_OF_KIND[kind], now_ms),
+            identifier_kind=card.kind,
             issuer_region=card.issuer_region,
             card_id=card.card_id,
             terminal_epoch=self.state.epoch,

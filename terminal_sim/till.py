@@ -29,7 +29,7 @@ from processing.wire.transaction import (
     Right,
     TransactionKey,
 )
-from terminal_sim.card import AskPin, PresentedCard
+from terminal_sim.card import AskPin, Presented
 from terminal_sim.errors import TerminalError
 from terminal_sim.keys import MacKey, file_fingerprint, unwrapped
 from terminal_sim.link import WORTH_REPEATING, Link, LinkError, Pause, Pursuit, pursue
@@ -138,7 +138,7 @@ class Till:
         self._now_ms = now_ms
         self._pause = pause
 
-    def rights(self, card: PresentedCard) -> RightsAnswer:
+    def rights(self, card: Presented) -> RightsAnswer:
         """Ask what the card is entitled to here, page by page.
 
         The answer's `rights` are the first page's. Raises `LinkError` when the centre cannot be
@@ -186,7 +186,7 @@ class Till:
             raise fault or LinkError("Центр не спрошен", "the centre was not asked")
         return answer
 
-    def sell(self, card: PresentedCard, sale: Sale, ask_pin: AskPin) -> Result:
+    def sell(self, card: Presented, sale: Sale, ask_pin: AskPin) -> Result:
         """Sell or reserve: sign, keep, send, judge. A taken number is replaced by the next one.
 
         Raises `CardError` (a wrong PIN, a card taken away) before anything was kept or sent.
@@ -198,7 +198,7 @@ class Till:
             result = self._sell_once(card, sale, ask_pin)
         return result
 
-    def _sell_once(self, card: PresentedCard, sale: Sale, ask_pin: AskPin) -> Result:
+    def _sell_once(self, card: Presented, sale: Sale, ask_pin: AskPin) -> Result:
         unsigned = self.terminal.sale(
             card.identity,
             sale.holder_id,
@@ -214,7 +214,7 @@ class Till:
             unsigned = self._permitted(unsigned, card)
         return self._keep_and_send(self._signed(unsigned, card, ask_pin), offline=sale.offline)
 
-    def _permitted(self, unsigned: Request, card: PresentedCard) -> Request:
+    def _permitted(self, unsigned: Request, card: Presented) -> Request:
         """Return an offline request with the stop-list and the passport that allow it.
 
         Raises `OfflineRefused`. A terminal enrolled before there were such files has no key to
@@ -240,7 +240,7 @@ class Till:
             return Result(request=request, offline=True)
         return self._pursue(request)
 
-    def _signed(self, unsigned: Request, card: PresentedCard, ask_pin: AskPin) -> Request:
+    def _signed(self, unsigned: Request, card: Presented, ask_pin: AskPin) -> Request:
         signature = card.sign(request_digest(unsigned), unsigned.evidence, ask_pin)
         return checked(msgspec.structs.replace(unsigned, signature=signature))
 
@@ -322,7 +322,7 @@ class Till:
 
     def give_back(
         self,
-        card: PresentedCard,
+        card: Presented,
         key: TransactionKey,
         words: Sequence[str],
         *,

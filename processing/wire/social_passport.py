@@ -1,9 +1,7 @@
 """Social passport v1: what a card may be served for offline, signed by the centre.
 
-It lies on the card in PIV data object 5FC10D, or 5FC106 where a card has no room there, and is
-CBOR (RFC 8949, core deterministic encoding): an array of the body (byte string), key id (8 bytes)
-and signature (64 bytes, `processing.wire.statement`, domain SOCIAL_PASSPORT, over the body). The
-body is a map:
+It lies on the card in PIV data object 5FC10D, or 5FC106 where a card has no room there, and is a
+signed map (`processing.wire.signed_map`) of the domain SOCIAL_PASSPORT:
 
 | key | value |
 | --- | --- |
@@ -22,22 +20,15 @@ counter, so terminals that do not hear of each other each count their own.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from enum import Enum
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import cbor2
 import msgspec
 
-from processing.wire.receipt import key_id_of
-from processing.wire.statement import (
-    SIGNATURE_BYTES,
-    Domain,
-    StatementError,
-    verify_statement,
-)
+from processing.wire.signed_map import MapFault, SignedMapError, map_bytes, open_sealed, seal
+from processing.wire.statement import Domain
 
 VERSION: Final = 1
 SIZE_MAX_BYTES: Final = 1_900
@@ -45,7 +36,6 @@ SIZE_MAX_BYTES: Final = 1_900
 CATEGORIES_MAX: Final = 32
 SERVICES_MAX: Final = 32
 
-_KEY_ID_BYTES: Final = 8
 _GUID_BYTES: Final = 16
 _EPOCH: Final = date(1970, 1, 1)
 
@@ -127,11 +117,11 @@ class SocialPassport(msgspec.Struct, frozen=True, kw_only=True):
             7: sorted(self.categories),
             8: limits,
         }
-        return cbor2.dumps(body, canonical=True)
+        return map_bytes(body)
 
     def encode(self, key_id: bytes, signature: bytes) -> bytes:
         """Return the signed passport; raises `ValueError` when no card has room for it."""
-        data = cbor2.dumps([self.document, key_id, signature], canonical=True)
+        data = seal(self.document, key_id, signature)
         if len(data) > SIZE_MAX_BYTES:
             raise ValueError(f"a social passport of {len(data)} bytes: at most {SIZE_MAX_BYTES}")
         return data
@@ -142,21 +132,13 @@ class SocialPassport(msgspec.Struct, frozen=True, kw_only=True):
 
         `public_keys` are the centre's content keys, uncompressed P-256 points.
         """
-        envelope = _loaded(data)
-        match envelope:
-            case [bytes() as document, bytes() as key_id, bytes() as signature] if (
-                len(key_id) == _KEY_ID_BYTES and len(signature) == SIGNATURE_BYTES
-            ):
-                key = next((one for one in public_keys if key_id_of(one) == key_id), None)
-            case _:
-                raise PassportError(PassportFault.UNREADABLE)
-        if key is None:
-            raise PassportError(PassportFault.KEY_OTHER)
+        if len(data) > SIZE_MAX_BYTES:
+            raise PassportError(PassportFault.UNREADABLE)
         try:
-            verify_statement(Domain.SOCIAL_PASSPORT, document, key_id, signature, key)
-        except StatementError:
-            raise PassportError(PassportFault.SIGNATURE_WRONG) from None
-        passport = cls._of_body(_loaded(document))
+            body = open_sealed(data, Domain.SOCIAL_PASSPORT, public_keys)
+        except SignedMapError as error:
+            raise PassportError(_OF_MAP[error.fault]) from None
+        passport = cls._of_body(body)
         if passport.card_id != card_id:
             raise PassportError(PassportFault.OTHER_CARD)
         return passport
@@ -197,16 +179,8 @@ class SocialPassport(msgspec.Struct, frozen=True, kw_only=True):
 
 _Limits = dict[str, tuple[int, int, int]]
 
-
-def _loaded(data: bytes) -> Any:
-    """Return the one CBOR item that `data` is, to its last byte."""
-    if len(data) > SIZE_MAX_BYTES:
-        raise PassportError(PassportFault.UNREADABLE)
-    stream = io.BytesIO(data)
-    try:
-        item = cbor2.load(stream)
-    except (cbor2.CBORDecodeError, ValueError, RecursionError):
-        raise PassportError(PassportFault.UNREADABLE) from None
-    if stream.tell() != len(data):
-        raise PassportError(PassportFault.UNREADABLE)
-    return item
+_OF_MAP: Final = {
+    MapFault.UNREADABLE: PassportFault.UNREADABLE,
+    MapFault.KEY_OTHER: PassportFault.KEY_OTHER,
+    MapFault.SIGNATURE_WRONG: PassportFault.SIGNATURE_WRONG,
+}
