@@ -35,6 +35,9 @@ REJECTS_COLUMNS: Final = {"ru": "Ошибки импорта", "en": "Import err
 NOT_TAKEN: Final = ""
 """Stands in a mapping for a column that is not imported."""
 
+_REMARK: Final = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+"""What stands in brackets after a name: "Дата рождения (дд.мм.гггг)"."""
+
 _WORD: Final = re.compile(r"[^\W_]+(\.?)")
 
 
@@ -172,8 +175,10 @@ class Recognizer:
                 yield MappedColumn(index, title, *self._recognised(title))
 
     def _recognised(self, title: str) -> tuple[str, Match]:
-        if by_name := self._by_plain.get(plain(title)):
+        bare = _REMARK.sub(" ", title)
+        if by_name := self._by_plain.get(plain(title)) or self._by_plain.get(plain(bare)):
             return by_name, Match.BY_NAME
+        title = bare
         if abbreviated := self._abbreviated(title):
             return abbreviated, Match.ABBREVIATED
         if similar := self._similar(title):
@@ -183,7 +188,8 @@ class Recognizer:
     def _named(self, title: str) -> str:
         if len(title) > NAME_CHARACTERS_MAX:
             return ""
-        return self._by_plain.get(plain(title)) or self._abbreviated(title)
+        found, match = self._recognised(title)
+        return found if match in {Match.BY_NAME, Match.ABBREVIATED} else ""
 
     def _abbreviated(self, title: str) -> str:
         """Return the only field of which each word of the name is the beginning of a word."""

@@ -13,6 +13,7 @@ import csv
 import io
 import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -170,11 +171,13 @@ class _XlsxRejects(contextlib.AbstractContextManager["_XlsxRejects"]):
 
     def __init__(self, path: Path, form: Form, opening: Opening, language: Language) -> None:
         self._language = language
+        # The sheet's parts, until they are put together: gone at the end whatever happens.
+        self._parts = tempfile.TemporaryDirectory(prefix=".spk-import-", dir=path.parent)
         self._book = xlsxwriter.Workbook(
             str(path),
             {
                 "constant_memory": True,
-                "tmpdir": str(path.parent),
+                "tmpdir": self._parts.name,
                 "strings_to_formulas": False,
                 "strings_to_urls": False,
                 "strings_to_numbers": False,
@@ -195,8 +198,8 @@ class _XlsxRejects(contextlib.AbstractContextManager["_XlsxRejects"]):
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        # After a fault too, since the library's own files lie beside until it is closed.
-        with contextlib.suppress(*((OSError,) if kind else ())):
+        # After a fault too, since the library complains of a workbook that was never closed.
+        with self._parts, contextlib.suppress(*((Exception,) if kind else ())):
             self._book.close()
 
     def write(self, reject: Reject) -> None:
