@@ -86,7 +86,8 @@ async def test_a_workbook_comes_back_with_its_cells_marked(office: Office, tmp_p
 
 
 async def none() -> AsyncIterator[Reject]:
-    for reject in ():
+    no_rejects: tuple[Reject, ...] = ()
+    for reject in no_rejects:
         yield reject
 
 
