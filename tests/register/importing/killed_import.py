@@ -74,8 +74,8 @@ async def run(dsn: str, path: Path, chunk: int, moment: str) -> None:
 def main() -> None:
     from processing.register.importing import running
 
-    reading.CHUNK_RECORDS_MAX = CHUNK_RECORDS
-    running.ImportStore = DyingStore  # type: ignore[misc,attr-defined]
+    reading.CHUNK_RECORDS_MAX = CHUNK_RECORDS  # type: ignore[misc]
+    running.ImportStore = DyingStore  # type: ignore[attr-defined]
     dsn, path, chunk, moment = sys.argv[1:]
     asyncio.run(run(dsn, Path(path), int(chunk), moment))
 
