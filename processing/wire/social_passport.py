@@ -22,11 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from enum import Enum
 from typing import Final, Self
 
 import msgspec
 
+from processing.wire.bilingual import BilingualFault
 from processing.wire.signed_map import MapFault, SignedMapError, map_bytes, open_sealed, seal
 from processing.wire.statement import Domain
 
@@ -40,8 +40,8 @@ _GUID_BYTES: Final = 16
 _EPOCH: Final = date(1970, 1, 1)
 
 
-class PassportFault(Enum):
-    """Why a passport allows nothing, in Russian and English. The list is closed."""
+class PassportFault(BilingualFault):
+    """Why a passport allows nothing. The list is closed."""
 
     UNREADABLE = (
         "социальный паспорт на карте повреждён: обновите его в эмиссионном центре",
@@ -59,16 +59,6 @@ class PassportFault(Enum):
         "социальный паспорт от другой карты: карту задержите и сообщите в центр",
         "the social passport is another card's: keep the card and tell the centre",
     )
-
-    @property
-    def ru(self) -> str:
-        """The reason in Russian."""
-        return self.value[0]
-
-    @property
-    def en(self) -> str:
-        """The reason in English."""
-        return self.value[1]
 
 
 class PassportError(ValueError):

@@ -24,6 +24,7 @@ from uuid import UUID
 
 import msgspec
 
+from processing.wire.bilingual import BilingualFault
 from processing.wire.golomb_set import SALT_BYTES, GolombSet, GolombSetError
 from processing.wire.receipt import key_id_of
 from processing.wire.statement import (
@@ -51,48 +52,29 @@ class ListKind(IntEnum):
     INCREMENTAL = 2
 
 
-class StopListFault(IntEnum):
+class StopListFault(BilingualFault):
     """Why a stop-list is not used. The list is closed."""
 
-    UNREADABLE = 1
-    KEY_OTHER = 2
-    SIGNATURE_WRONG = 3
-    OTHER_BASE = 4
-    OLDER = 5
-
-    @property
-    def ru(self) -> str:
-        """The reason in Russian."""
-        return _TEXTS[self][0]
-
-    @property
-    def en(self) -> str:
-        """The reason in English."""
-        return _TEXTS[self][1]
-
-
-_TEXTS: Final = {
-    StopListFault.UNREADABLE: (
+    UNREADABLE = (
         "стоп-лист повреждён или неизвестной версии: получите его заново",
         "the stop-list is damaged or of an unknown version: fetch it again",
-    ),
-    StopListFault.KEY_OTHER: (
+    )
+    KEY_OTHER = (
         "стоп-лист подписан не тем ключом, который знает терминал: обновите файл параметров",
         "the stop-list is signed with a key the terminal does not know: renew its parameter file",
-    ),
-    StopListFault.SIGNATURE_WRONG: (
+    )
+    SIGNATURE_WRONG = (
         "подпись стоп-листа неверна: файл изменён; получите его заново",
         "the stop-list's signature is wrong: the file was changed; fetch it again",
-    ),
-    StopListFault.OTHER_BASE: (
+    )
+    OTHER_BASE = (
         "дополнение относится к другому полному стоп-листу: получите полный",
         "the increment builds on another complete stop-list: fetch the complete one",
-    ),
-    StopListFault.OLDER: (
+    )
+    OLDER = (
         "пришёл стоп-лист старее имеющегося: зеркало отстало, повторите позже",
         "an older stop-list came than the one at hand: the mirror lags behind, try again later",
-    ),
-}
+    )
 
 
 class StopListError(ValueError):

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from enum import Enum
 from typing import Final, Self
 
 import base45
 import msgspec
 
+from processing.wire.bilingual import BilingualFault
 from processing.wire.signed_map import MapFault, SignedMapError, map_bytes, open_sealed, seal
 from processing.wire.statement import Domain
 
@@ -39,8 +39,8 @@ _SCALAR_BYTES: Final = 32
 _EPOCH: Final = date(1970, 1, 1)
 
 
-class TemporaryCardFault(Enum):
-    """Why a code is no temporary card, in Russian and English. The list is closed."""
+class TemporaryCardFault(BilingualFault):
+    """Why a code is no temporary card. The list is closed."""
 
     UNREADABLE = (
         "это не QR-код временной карты: покажите его целиком и без бликов",
@@ -54,16 +54,6 @@ class TemporaryCardFault(Enum):
         "подпись кода неверна: он подделан",
         "the code's signature is wrong: it is forged",
     )
-
-    @property
-    def ru(self) -> str:
-        """The reason in Russian."""
-        return self.value[0]
-
-    @property
-    def en(self) -> str:
-        """The reason in English."""
-        return self.value[1]
 
 
 class TemporaryCardError(ValueError):
