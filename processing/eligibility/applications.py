@@ -186,7 +186,7 @@ class Applications:
 
         Raises `ApplicationError`. The read is noted.
         """
-        published = (await self._store.rules_on(self._today)).get(measure)
+        published = await self._store.rule_on(measure, self._today)
         if published is None:
             raise ApplicationError(measure, Refusal.NO_RULE)
         people = await self._store.people([citizen_id], self._today, by, purpose)
@@ -224,7 +224,7 @@ class Applications:
     async def submit(self, application_id: UUID, choices: Mapping[str, str], by: str) -> date:
         """Note that a citizen sent in what was offered; return until when it is decided."""
         held = await self._held(application_id)
-        rule = (await self._store.rules_on(self._today)).get(held["measure"])
+        rule = await self._store.rule_on(held["measure"], self._today)
         if rule is None:
             raise ApplicationError(held["measure"], Refusal.NO_RULE)
         _require_choices(str(application_id), rule.rule, choices)

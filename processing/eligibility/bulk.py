@@ -21,6 +21,9 @@ from processing.kernel.database import Connection
 GATHER_LOCK: Final = "processing.eligibility.gather"
 """Two programs that gather everybody's facts wait for each other under this lock."""
 
+PIECE_MAX: Final = 20_000
+"""Most people whose facts are gathered by one statement."""
+
 ANSWERS: Final = {True: Answer.YES, False: Answer.NO, None: Answer.UNKNOWN}
 
 
@@ -42,7 +45,15 @@ async def gathered(connection: Connection, day: date, by: str, purpose: str) -> 
     """Keep everybody's facts of a day at hand inside the block; give how many people there are."""
     await connection.execute("SELECT pg_advisory_lock(hashtext($1))", GATHER_LOCK)
     try:
-        yield await connection.fetchval("SELECT eligibility.gather($1, $2, $3)", day, by, purpose)
+        await connection.execute("SELECT eligibility.begin_gathering($1, $2)", by, purpose)
+        after: UUID | None = None
+        while True:
+            after = await connection.fetchval(
+                "SELECT eligibility.gather($1, $2, $3)", after, PIECE_MAX, day
+            )
+            if after is None:
+                break
+        yield await connection.fetchval("SELECT eligibility.end_gathering()")
     finally:
         await connection.execute("SELECT eligibility.forget()")
         await connection.execute("SELECT pg_advisory_unlock(hashtext($1))", GATHER_LOCK)
@@ -56,13 +67,15 @@ async def count_answers(connection: Connection, rule: Rule, settings: Settings) 
             clause.clause: compile_clause(rule, clause, settings.of(region))
             for clause in rule.clauses
         }
+        found_out = ", ".join(f"{sql} AS c{place}" for place, sql in enumerate(conditions.values()))
         chosen = ", ".join(
-            f"count(*) FILTER (WHERE {sql}), count(*) FILTER (WHERE NOT {sql}), count(*)"
-            for sql in conditions.values()
+            f"count(*) FILTER (WHERE c{place}), count(*) FILTER (WHERE NOT c{place}), count(*)"
+            for place in range(len(conditions))
         )
         # Conditions are compiled from a checked rule.
         (row,) = await connection.fetch(
-            f"SELECT {chosen} FROM eligibility.fact AS f WHERE f.region = $1",  # noqa: S608
+            f"SELECT {chosen} FROM (SELECT {found_out} "  # noqa: S608
+            "FROM eligibility.fact AS f WHERE f.region = $1 OFFSET 0) AS a",
             region,
         )
         counts = list(row.values())

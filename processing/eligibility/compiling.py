@@ -85,7 +85,7 @@ def _number(clause: Clause, setting: Setting) -> str:
             count = (
                 # The number was read as one and looked at.
                 "(SELECT count(*) FROM unnest(f.household_births) AS b "  # noqa: S608
-                f"WHERE (b + interval '{clause.younger_than} years')::date > {_day(setting)})"
+                f"WHERE NOT {_reached('b', clause.younger_than or 0, setting)})"
             )
             within = _between(count, clause)
             return f"CASE WHEN f.household_births IS NOT NULL THEN {within} END"
@@ -109,17 +109,26 @@ def _number(clause: Clause, setting: Setting) -> str:
             return _between(members, clause)
 
 
+def _reached(birth: str, years: int, setting: Setting) -> str:
+    """Return whether somebody born on `birth` has reached an age.
+
+    29 February counts as everywhere in the register: in a common year it comes on the 28th. Except
+    on those days themselves the birth is compared with one day, which needs no arithmetic.
+    """
+    day = setting.day
+    if day.month == 2 and day.day >= 28:
+        return f"(({birth} + interval '{years} years')::date <= {_day(setting)})"
+    if years >= day.year:
+        raise ValueError(years)
+    return f"({birth} <= date '{day.replace(year=day.year - years)}')"
+
+
 def _age(clause: Clause, setting: Setting) -> str:
-    """Return a comparison of days, so that 29 February counts as everywhere in the register."""
     parts = []
     if clause.at_least is not None:
-        parts.append(
-            f"(f.birth_date + interval '{clause.at_least} years')::date <= {_day(setting)}"
-        )
+        parts.append(_reached("f.birth_date", clause.at_least, setting))
     if clause.at_most is not None:
-        parts.append(
-            f"(f.birth_date + interval '{clause.at_most + 1} years')::date > {_day(setting)}"
-        )
+        parts.append(f"NOT {_reached('f.birth_date', clause.at_most + 1, setting)}")
     return _joined(parts, "AND")
 
 

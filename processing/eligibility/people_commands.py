@@ -100,7 +100,7 @@ def candidates(
 
     async def ask(connection: Connection) -> tuple[Rule, dict[str, Count]]:
         store = EligibilityStore(connection)
-        published = (await store.rules_on(day)).get(measure)
+        published = await store.rule_on(measure, day)
         if published is None:
             raise ApplicationError(measure, Refusal.NO_RULE)
         settings = await store.settings_on(day)

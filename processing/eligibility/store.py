@@ -110,12 +110,14 @@ class EligibilityStore:
     async def rules_on(self, day: date) -> dict[str, PublishedRule]:
         """Return the rules in force on a day, by measure."""
         rows = await self._connection.fetch("SELECT * FROM eligibility.rules_on($1)", day)
-        return {
-            row["measure"]: PublishedRule(
-                read_rule(row["body"], f"{row['measure']} v{row['version']}"), row["approved_by"]
-            )
-            for row in rows
-        }
+        return {row["measure"]: _published(row) for row in rows}
+
+    async def rule_on(self, measure: str, day: date) -> PublishedRule | None:
+        """Return the rule of a measure in force on a day, None if there is none."""
+        rows = await self._connection.fetch(
+            "SELECT * FROM eligibility.rules_on($1) WHERE measure = $2", day, measure
+        )
+        return next((_published(row) for row in rows), None)
 
     async def settings_on(self, day: date) -> Settings:
         """Return what each region compares with on a day."""
@@ -172,6 +174,11 @@ class Settings(msgspec.Struct, frozen=True):
     def of(self, region: int) -> Setting:
         """Return the setting of somebody from a region; one without amounts has none."""
         return Setting(day=self.day, amounts_kopecks=self.amounts_kopecks.get(region, {}))
+
+
+def _published(row: asyncpg.Record) -> PublishedRule:
+    title = f"{row['measure']} v{row['version']}"
+    return PublishedRule(read_rule(row["body"], title), row["approved_by"])
 
 
 def _person(row: asyncpg.Record) -> Person:

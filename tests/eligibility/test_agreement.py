@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 
 import asyncpg
 from hypothesis import HealthCheck, given, settings
@@ -16,13 +17,15 @@ from processing.eligibility.facts import Answer, Facts, Setting
 from tests.eligibility import people
 from tests.plugins.postgres import Database
 
-SETTING = Setting(day=people.DAY, amounts_kopecks={"PM": 100_000, "PM.CHILD": 97_001})
+AMOUNTS = {"PM": 100_000, "PM.CHILD": 97_001}
+DAYS = st.sampled_from([people.DAY, date(2026, 2, 28), date(2024, 2, 28), date(2024, 2, 29)])
+settings_of_day = DAYS.map(lambda day: Setting(day=day, amounts_kopecks=AMOUNTS))
 ANSWERS = {True: Answer.YES, False: Answer.NO, None: Answer.UNKNOWN}
 COLUMNS = Facts.__struct_fields__
 
 
 async def answers_of(
-    connection: asyncpg.Connection, rule: Rule, crowd: list[Facts]
+    connection: asyncpg.Connection, rule: Rule, crowd: list[Facts], setting: Setting
 ) -> list[dict[str, Answer]]:
     """Return what the database answers for each person: the whole rule under "", each clause."""
     await connection.execute("TRUNCATE eligibility.fact")
@@ -34,8 +37,8 @@ async def answers_of(
             uuid.uuid4(),
             *row_of(person).values(),
         )
-    conditions = {"": compile_rule(rule, SETTING)} | {
-        clause.clause: compile_clause(rule, clause, SETTING) for clause in rule.clauses
+    conditions = {"": compile_rule(rule, setting)} | {
+        clause.clause: compile_clause(rule, clause, setting) for clause in rule.clauses
     }
     chosen = ", ".join(f'{sql} AS "c{number}"' for number, sql in conditions.items())
     rows = await connection.fetch(
@@ -49,16 +52,16 @@ async def test_the_database_answers_as_the_evaluator(database: Database) -> None
     async with database.connect() as connection:
 
         @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-        @given(people.rules, st.lists(people.facts, min_size=1, max_size=6))
-        def check(rule: Rule, crowd: list[Facts]) -> None:
-            cases.append((rule, crowd))
+        @given(people.rules, st.lists(people.facts, min_size=1, max_size=6), settings_of_day)
+        def check(rule: Rule, crowd: list[Facts], setting: Setting) -> None:
+            cases.append((rule, crowd, setting))
 
-        cases: list[tuple[Rule, list[Facts]]] = []
+        cases: list[tuple[Rule, list[Facts], Setting]] = []
         check()
-        for rule, crowd in cases:
-            in_bulk = await answers_of(connection, rule, crowd)
+        for rule, crowd, setting in cases:
+            in_bulk = await answers_of(connection, rule, crowd, setting)
             for person, found in zip(crowd, in_bulk, strict=True):
-                trace = evaluate(rule, person, SETTING)
+                trace = evaluate(rule, person, setting)
                 one_by_one = {"": trace.answer} | {
                     one.clause.clause: one.answer for one in trace.found
                 }

@@ -148,7 +148,7 @@ async def test_reading_is_noted_and_there_is_no_other_way(database: Database) ->
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.fetch(f"SELECT * FROM {table}")  # noqa: S608
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.fetch("SELECT * FROM eligibility.facts(NULL, $1)", TODAY)
+            await connection.fetch("SELECT * FROM eligibility.facts($1, $2)", [], TODAY)
         await EligibilityStore(connection).people([BABY.citizen_id], TODAY, "olga", "приём")
         async with database.connect() as superuser:
             noted = await superuser.fetch(

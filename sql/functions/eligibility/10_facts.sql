@@ -1,5 +1,4 @@
--- The facts of living people on a day, a row each; p_citizens NULL: of everybody. This is the one
--- place where a fact is made of records; docs/eligibility.md tells each in words.
+-- The facts of the living among these people on a day, a row each. This is the one place where a fact is made of records; docs/eligibility.md tells each in words.
 -- For the owner's functions alone: whoever else asks is logged (eligibility.person).
 CREATE OR REPLACE FUNCTION eligibility.facts(p_citizens uuid[], p_on date)
 RETURNS SETOF eligibility.fact
@@ -98,6 +97,8 @@ CROSS JOIN LATERAL (
         WHERE s.citizen_id = c.citizen_id
             AND p_on BETWEEN s.valid_from AND coalesce(s.valid_to, 'infinity')
     ) AS circumstances
+    -- asked once, not wherever it is read
+    OFFSET 0
 ) AS now_is
 CROSS JOIN LATERAL (
     SELECT array(
@@ -106,6 +107,7 @@ CROSS JOIN LATERAL (
             AND n.month < date_trunc('month', p_on::timestamp)::date
             AND n.month >= (date_trunc('month', p_on::timestamp) - interval '3 months')::date
     ) AS kinds
+    OFFSET 0
 ) AS earned
 CROSS JOIN LATERAL (
     SELECT
@@ -130,7 +132,7 @@ CROSS JOIN LATERAL (
     WHERE t.valid_to >= date_trunc('year', p_on::timestamp)::date
         AND t.valid_from < (date_trunc('year', p_on::timestamp) + interval '1 year')::date
 ) AS held
-WHERE (p_citizens IS NULL OR c.citizen_id = ANY (p_citizens))
+WHERE c.citizen_id = ANY (p_citizens)
     AND coalesce(c.death_date > p_on, TRUE);
 $$;
 REVOKE ALL ON FUNCTION eligibility.facts(uuid[], date) FROM public, spk_register;
