@@ -1,5 +1,5 @@
--- The facts of the living among these people on a day, a row each. This is the one place where a fact is made of records; docs/eligibility.md tells each in words.
--- For the owner's functions alone: whoever else asks is logged (eligibility.person).
+-- The facts of the living among these people on a day, a row each. This is the one place where a
+-- fact is made of records; docs/eligibility.md tells each in words.
 CREATE OR REPLACE FUNCTION eligibility.facts(p_citizens uuid[], p_on date)
 RETURNS SETOF eligibility.fact
 LANGUAGE sql STABLE AS $$
