@@ -7,13 +7,16 @@ import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import asyncpg
 import cyclopts
 import msgspec
+from cyclopts import Parameter
 from rich.console import Console
+from rich.progress import Progress
 
 from processing.kernel.clock import SystemClock
 from processing.kernel.config import read_settings
@@ -22,7 +25,7 @@ from processing.kernel.errors import ConfigurationError
 from processing.kernel.roles import Role
 from processing.kernel.spread import spread
 from processing.kernel.target_pools import open_targets
-from processing.kernel.targets import target_dsn
+from processing.kernel.targets import target_dsn, target_map
 from processing.regulations.changes import changes
 from processing.regulations.check import check_regulation
 from processing.regulations.compiling import compile_regulation
@@ -30,7 +33,12 @@ from processing.regulations.directory import Directory
 from processing.regulations.document import Regulation, read_regulation
 from processing.regulations.explaining import explain_regulation
 from processing.regulations.faults import DocumentError, Language
+from processing.regulations import replay_store
 from processing.regulations.publication import PublicationError, approve, propose
+from processing.regulations.replay import Done, ReplayOrder, places_of, replay, under_draft
+from processing.regulations.replay_export import change_file
+from processing.regulations.replay_model import Replay
+from processing.regulations.replay_words import chosen, show, show_changes
 from processing.regulations.store import RegulationStore
 from processing.regulations.trial import CaseResult, run_cases
 
@@ -110,9 +118,114 @@ def publish(document: Path, *, by: str, lang: Language = "ru") -> None:
     with _told(lang):
         body = _bytes_of(document)
         regulation = read_regulation(body, document.name)
-        _with_database(lambda connection: propose(connection, regulation, body, by))
+        _propose(regulation, body, by)
     told = "внесён; утверждает другой человек" if lang == "ru" else "proposed; another approves"
     print(f"{regulation.title}: {told}")
+
+
+def _propose(regulation: Regulation, body: bytes, by: str) -> None:
+    settings = read_settings(os.environ)
+
+    async def run() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            targets = await stack.enter_async_context(
+                open_targets(settings, Role.OWNER, APPLICATION_NAME, REPORTING_LIMITS)
+            )
+            dsn = target_dsn(settings, targets.map.targets[0], Role.OWNER)
+            connection = await open_session(dsn, Role.OWNER, APPLICATION_NAME, REPORTING_LIMITS)
+            stack.push_async_callback(connection.close)
+            elsewhere = [
+                await stack.enter_async_context(pool.connection())
+                for pool in targets.elsewhere.values()
+            ]
+            await propose(connection, regulation, body, by, elsewhere)
+
+    asyncio.run(run())
+
+
+@app.command(name="replay")
+def replay_draft(
+    document: Path,
+    *,
+    first_day: Annotated[date, Parameter(name="--from")],
+    last_day: Annotated[date, Parameter(name="--to")],
+    by: str = "spk",
+    which: Annotated[Literal["gainers", "losers", "all"] | None, Parameter(name="--list")] = None,
+    category: str | None = None,
+    provider: str | None = None,
+    export: Path | None = None,
+    lang: Language = "ru",
+) -> None:
+    """Decide a service's past transactions once more under a draft; nothing live is changed.
+
+    Args:
+        document: The TOML document of the draft.
+        first_day: The first posting date.
+        last_day: The last posting date.
+        by: Who asks; it stands in the record.
+        which: List the transactions of those who gain or lose, or all that change. If this text
+            went through this period already, its record is read instead of a new run.
+        category: List only those of this benefit category.
+        provider: List only those of this provider.
+        export: Write every change into this file, .csv or .xlsx.
+        lang: The language of the answer.
+    """
+    if first_day > last_day:
+        raise ConfigurationError(f"--from {first_day} is after --to {last_day}")
+    with _told(lang):
+        body = _bytes_of(document)
+        regulation, _ = _checked(document, lang)
+    order = ReplayOrder(regulation, body, first_day, last_day, by)
+    console = Console(highlight=False, markup=False)
+    replay = _recorded(order) if which is not None and export is None else None
+    if replay is None:
+        replay = _run_replay(order, export, lang)
+        show(console, replay, lang)
+    if which is not None:
+        found = list(chosen(replay.changes, which, category, provider))
+        show_changes(console, found, lang)
+        if len(replay.changes) < replay.total.changed:
+            kept = len(replay.changes)
+            console.print(
+                f"В записи прогона — {kept} самых крупных; все — в файле (--export)"
+                if lang == "ru"
+                else f"The record keeps the {kept} that weigh most; a file has all (--export)"
+            )
+
+
+def _recorded(order: ReplayOrder) -> Replay | None:
+    """Return the record of the same text over the same period, if there is one."""
+    return _with_database(
+        lambda connection: replay_store.latest(
+            connection, order.document_sha256, order.first_day, order.last_day
+        )
+    )
+
+
+def _run_replay(order: ReplayOrder, export: Path | None, lang: Language) -> Replay:
+    """Replay, with a bar on the screen, and keep the record."""
+    settings = read_settings(os.environ)
+    places = places_of(settings, target_map(settings))
+
+    async def run() -> Done:
+        with contextlib.ExitStack() as stack:
+            on_change = None if export is None else stack.enter_context(change_file(export, lang))
+            bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+            task = bar.add_task(order.regulation.title, total=None)
+            return await replay(
+                places,
+                under_draft(order.regulation),
+                order.first_day,
+                order.last_day,
+                lambda count: bar.advance(task, count),
+                on_change,
+            )
+
+    _with_database(lambda connection: RegulationStore(connection).directory())
+    done = asyncio.run(run())
+    found = order.told(done)
+    _with_database(lambda connection: replay_store.keep(connection, found, datetime.now(UTC)))
+    return found
 
 
 @app.command(name="approve")

@@ -1,26 +1,32 @@
 """How a regulation comes into force: one person proposes, another approves (DESIGN §5).
 
-Both steps run the document's test cases first, and take nothing while one of them fails. A way
-back is a new version with the old text.
+Both steps run the document's test cases first, and take nothing while one of them fails. A service
+that was used already needs a replay of exactly this text as well (`spk regulation replay`): its
+first version needs none. A way back is a new version with the old text.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import ClassVar, Final
 
 import asyncpg
 
+from processing.kernel.database import Connection
 from processing.kernel.errors import SpkError
 from processing.regulations.check import check_regulation
 from processing.regulations.compiling import compile_regulation
 from processing.regulations.directory import Directory
 from processing.regulations.document import Regulation, read_regulation
 from processing.regulations.faults import Language
+from processing.regulations.replay_store import periods
 from processing.regulations.store import RegulationStore
 from processing.regulations.trial import CaseResult, run_cases
+
+_HAS_HISTORY: Final = "SELECT regulations.has_history($1, $2, $3)"
 
 
 class Refusal(StrEnum):
@@ -33,7 +39,15 @@ class Refusal(StrEnum):
     SAME_PERSON = "same person"
     BEGINS_TOO_EARLY = "begins too early"
     CASE_FAILED = "case failed"
+    NOT_REPLAYED = "not replayed"
 
+
+REPLAY_DAYS_MIN: Final = 28
+"""The shortest period through which a draft has to go; a service used for less time goes through
+all of it."""
+
+REPLAY_AGE_DAYS_MAX: Final = 31
+"""How much of the service's history may have come after that period."""
 
 _WORDS: Final[dict[Refusal, tuple[str, str]]] = {
     Refusal.NOT_NEXT: (
@@ -64,6 +78,12 @@ _WORDS: Final[dict[Refusal, tuple[str, str]]] = {
         "не сошлись примеры; посмотрите их (spk regulation test)",
         "test cases failed; look at them (spk regulation test)",
     ),
+    Refusal.NOT_REPLAYED: (
+        f"этот текст не прогнан по прошлым операциям за {REPLAY_DAYS_MIN} последних дней (или за всё "
+        "время услуги, если она моложе); прогоните его (spk regulation replay) и внесите снова",
+        f"this very text did not go through the last {REPLAY_DAYS_MIN} days of transactions (or all "
+        "of them, if there are fewer); replay it (spk regulation replay) and propose it again",
+    ),
 }
 
 
@@ -87,14 +107,21 @@ class PublicationError(SpkError):
 
 
 async def propose(
-    connection: asyncpg.Connection, regulation: Regulation, body: bytes, by: str
+    connection: asyncpg.Connection,
+    regulation: Regulation,
+    body: bytes,
+    by: str,
+    elsewhere: Sequence[Connection] = (),
 ) -> None:
     """Keep a draft for another person to approve.
 
-    Raises `DocumentError` and `PublicationError`.
+    `elsewhere` are sessions in the other databases of the centre, whose journals have a part of the
+    service's history. Raises `DocumentError` and `PublicationError`.
     """
     store = RegulationStore(connection)
     await _require_sound(connection, regulation, await store.directory())
+    if not await _replayed(connection, regulation, body, elsewhere):
+        raise PublicationError(regulation.title, Refusal.NOT_REPLAYED)
     _require_nothing_against(regulation.title, await store.propose(regulation, body, by))
 
 
@@ -116,6 +143,30 @@ async def approve(
     against = await store.approve(compile_regulation(regulation), body, by, today)
     _require_nothing_against(title, against)
     return regulation
+
+
+async def _replayed(
+    connection: asyncpg.Connection,
+    regulation: Regulation,
+    body: bytes,
+    elsewhere: Sequence[Connection],
+) -> bool:
+    """Whether the draft went through enough of what the service did, or there is nothing."""
+
+    async def used(before: date | None = None, after: date | None = None) -> bool:
+        service = regulation.regulation.service
+        for database in (connection, *elsewhere):
+            if await database.fetchval(_HAS_HISTORY, service, before, after):
+                return True
+        return False
+
+    if not await used():
+        return True
+    for first, last in await periods(connection, hashlib.sha256(body).digest()):
+        enough = (last - first).days + 1 >= REPLAY_DAYS_MIN or not await used(before=first)
+        if enough and not await used(after=last + timedelta(days=REPLAY_AGE_DAYS_MAX)):
+            return True
+    return False
 
 
 async def _require_sound(
