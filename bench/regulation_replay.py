@@ -13,7 +13,6 @@ import hashlib
 import os
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -234,8 +233,10 @@ async def _give_rights(connection: asyncpg.Connection, people: list[Person]) -> 
     ends = date(2030, 12, 31)
     columns = (
         "bucket holder_id card_id region valid_from valid_to card_state card_valid_to",
-        "bucket holder_id allowance_id entitlement_id measure category funding item_class "
-        "unit_okei scale granted period valid_from valid_to",
+        (
+            "bucket holder_id allowance_id entitlement_id measure category funding item_class "
+            "unit_okei scale granted period valid_from valid_to"
+        ),
         "bucket allowance_id period_start used granted",
     )
     cards = (
@@ -260,7 +261,7 @@ async def _write(
     connection: asyncpg.Connection, people: list[Person], terminals: list[str]
 ) -> dict[str, int]:
     """Write every person's sales, in the order in which they were decided."""
-    chance = random.Random(1)  # noqa: S311 - a history, no secret
+    chance = random.Random(1)
     unit, scale = await _unit(connection)
     turns = [place for place in range(len(people)) for _ in range(ASKED_PER_HOLDER)]
     chance.shuffle(turns)

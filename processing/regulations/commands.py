@@ -26,6 +26,7 @@ from processing.kernel.roles import Role
 from processing.kernel.spread import spread
 from processing.kernel.target_pools import open_targets
 from processing.kernel.targets import target_dsn, target_map
+from processing.regulations import replay_store
 from processing.regulations.changes import changes
 from processing.regulations.check import check_regulation
 from processing.regulations.compiling import compile_regulation
@@ -33,7 +34,6 @@ from processing.regulations.directory import Directory
 from processing.regulations.document import Regulation, read_regulation
 from processing.regulations.explaining import explain_regulation
 from processing.regulations.faults import DocumentError, Language
-from processing.regulations import replay_store
 from processing.regulations.publication import PublicationError, approve, propose
 from processing.regulations.replay import Done, ReplayOrder, places_of, replay, under_draft
 from processing.regulations.replay_export import change_file

@@ -49,6 +49,14 @@ all of it."""
 REPLAY_AGE_DAYS_MAX: Final = 31
 """How much of the service's history may have come after that period."""
 
+_NOT_REPLAYED_RU: Final = (
+    f"этот текст не прогнан по прошлым операциям за {REPLAY_DAYS_MIN} последних дней (за всё "
+    "время, если услуга моложе); прогоните его (spk regulation replay) и внесите снова"
+)
+_NOT_REPLAYED_EN: Final = (
+    f"this text did not go through the last {REPLAY_DAYS_MIN} days of transactions (or all, if the "
+    "service is younger); replay it (spk regulation replay) and propose it again"
+)
 _WORDS: Final[dict[Refusal, tuple[str, str]]] = {
     Refusal.NOT_NEXT: (
         "номер версии не следующий за действующей; дайте следующий",
@@ -79,10 +87,8 @@ _WORDS: Final[dict[Refusal, tuple[str, str]]] = {
         "test cases failed; look at them (spk regulation test)",
     ),
     Refusal.NOT_REPLAYED: (
-        f"этот текст не прогнан по прошлым операциям за {REPLAY_DAYS_MIN} последних дней (или за всё "
-        "время услуги, если она моложе); прогоните его (spk regulation replay) и внесите снова",
-        f"this very text did not go through the last {REPLAY_DAYS_MIN} days of transactions (or all "
-        "of them, if there are fewer); replay it (spk regulation replay) and propose it again",
+        _NOT_REPLAYED_RU,
+        _NOT_REPLAYED_EN,
     ),
 }
 

@@ -39,7 +39,7 @@ from processing.regulations.replay_taking import BEFORE_PERIOD_DAYS, Period, tak
 from processing.regulations.scratch import forget_at_crash, scratch_database, scratch_session
 from processing.regulations.store import RegulationStore
 
-WORKSHOP: Final = "regulation_replay.sql"
+WORKSHOP: Final = "regulation_replay"
 SESSIONS: Final = 2
 """Parts that run side by side; more targets than this make as many parts."""
 
@@ -68,7 +68,7 @@ class ReplayError(SpkError):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a part's transactions are: the database for its owner and its administrator, buckets."""
+    """Where a part's transactions are: addresses of owner and administrator, and buckets."""
 
     dsn: str
     administrator_dsn: str
@@ -286,10 +286,9 @@ async def _told(scratch: asyncpg.Connection, on_change: Callable[[Change], None]
     sums = [Sums(**dict(row)) for row in await scratch.fetch("SELECT * FROM replay.sums()")]
     changes: list[Change] = []
     async with scratch.transaction():
-        query = "SELECT * FROM replay.change" + (
-            f" LIMIT {CHANGES_KEPT_MAX}" if on_change is None else ""
-        )
-        async for row in scratch.cursor(query, prefetch=1_000):
+        query = "SELECT * FROM replay.change LIMIT $1"
+        limit = CHANGES_KEPT_MAX if on_change is None else TRANSACTIONS_MAX
+        async for row in scratch.cursor(query, limit, prefetch=1_000):
             change = _change(row)
             if len(changes) < CHANGES_KEPT_MAX:
                 changes.append(change)

@@ -44,9 +44,10 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One transaction that the draft decides otherwise; `given` is 1 if only after, -1 if only before.
+    """One transaction that the draft decides otherwise.
 
-    `holder_id` is the reference of the rights holder, which tells no name.
+    `given` is 1 for a service given only after, -1 for one given only before. `holder_id` is the
+    reference of the rights holder, which tells no name.
     """
 
     holder_id: UUID

@@ -123,7 +123,7 @@ _CARDS: Final = f"""
     INNER JOIN terminals.terminal AS t ON e.terminal_id = t.terminal_id
 """
 
-_COUNTERS: Final = f"""
+_COUNTERS: Final = """
     SELECT h.bucket, h.allowance_id, h.period_start, h.used, greatest(h.used, h.granted)
     FROM (
         SELECT
@@ -187,7 +187,7 @@ class Period(msgspec.Struct, frozen=True):
 async def take(
     live: asyncpg.Connection, scratch: asyncpg.Connection, period: Period, measures: Sequence[str]
 ) -> None:
-    """Copy what `period` needs into a scratch database made with sql/scratch.
+    """Copy what `period` needs into a scratch database made with sql/scratch/regulation_replay.
 
     `measures` are those that the draft opens; allowances of these, and of every version before,
     are shared with other services. `live` acts as the owner and changes nothing.
@@ -220,8 +220,9 @@ async def _take_rights(
     live: asyncpg.Connection, scratch: asyncpg.Connection, period: Period
 ) -> None:
     for row in await live.fetch(_OF_HOLDERS):
-        query = f"SELECT {{columns}} FROM active INNER JOIN {row['name']} AS t USING (bucket, holder_id)"  # noqa: S608, E501
-        await _copy(live, scratch, query, row["name"])
+        table = row["name"]
+        query = f"SELECT {{columns}} FROM active INNER JOIN {table} AS t USING (bucket, holder_id)"
+        await _copy(live, scratch, query, table)
     cards = await _inlined(live, _CARDS, *period.arguments)
     await _copy(live, scratch, cards, "rights.card_authority")
     counters = await _inlined(live, _COUNTERS, *period.arguments)
@@ -256,13 +257,17 @@ async def _take_journal(
     for query, table in (
         (f"SELECT {{columns}} FROM journal.event AS t WHERE {own.replace('e.', 't.')}", "taken"),
         (
-            "SELECT {columns} FROM journal.event AS e "
-            f"INNER JOIN journal.line AS t USING ({_KEY}) WHERE {own} AND {days}",
+            (
+                "SELECT {columns} FROM journal.event AS e "
+                f"INNER JOIN journal.line AS t USING ({_KEY}) WHERE {own} AND {days}"
+            ),
             "taken_line",
         ),
         (
-            f"SELECT {{columns}} FROM journal.child AS t INNER JOIN journal.event AS e ON {_CHILD} "
-            f"WHERE {own} AND e.facts ->> 'original' = 'unknown'",
+            (
+                f"SELECT {{columns}} FROM journal.child AS t INNER JOIN journal.event AS e "
+                f"ON {_CHILD} WHERE {own} AND e.facts ->> 'original' = 'unknown'"
+            ),
             "taken_child",
         ),
     ):

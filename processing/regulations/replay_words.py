@@ -66,19 +66,25 @@ def sentences(replay: Replay, language: Language) -> list[str]:
         return [
             f"{title}: прогон операций за {period}",
             f"Операций {_count(total.transactions)}, решены иначе {_count(total.changed)}.",
-            f"Одобрено {_arrow(total.before_approved, total.after_approved)}, отказано "
-            f"{_arrow(total.before_refused, total.after_refused)}, записано с расхождением "
-            f"{_arrow(total.before_recorded, total.after_recorded)}.",
+            (
+                f"Одобрено {_arrow(total.before_approved, total.after_approved)}, отказано "
+                f"{_arrow(total.before_refused, total.after_refused)}, записано с расхождением "
+                f"{_arrow(total.before_recorded, total.after_recorded)}."
+            ),
             f"Покрыто {covered[0]} → {covered[1]} ({more}).",
-            f"Выиграют {_count(total.gainers)} (на {gained}), проиграют {_count(total.losers)} "
-            f"(на {lost}).",
+            (
+                f"Выиграют {_count(total.gainers)} (на {gained}), проиграют {_count(total.losers)} "
+                f"(на {lost})."
+            ),
         ]
     return [
         f"{title}: replay of {period}",
         f"{_count(total.transactions)} transactions, {_count(total.changed)} decided otherwise.",
-        f"Approved {_arrow(total.before_approved, total.after_approved)}, refused "
-        f"{_arrow(total.before_refused, total.after_refused)}, recorded in conflict "
-        f"{_arrow(total.before_recorded, total.after_recorded)}.",
+        (
+            f"Approved {_arrow(total.before_approved, total.after_approved)}, refused "
+            f"{_arrow(total.before_refused, total.after_refused)}, recorded in conflict "
+            f"{_arrow(total.before_recorded, total.after_recorded)}."
+        ),
         f"Covered {covered[0]} → {covered[1]} ({more}).",
         f"{_count(total.gainers)} gain ({gained}), {_count(total.losers)} lose ({lost}).",
     ]

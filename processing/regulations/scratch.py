@@ -34,7 +34,7 @@ _TABLES: Final = """
 
 @contextlib.asynccontextmanager
 async def scratch_database(administrator_dsn: str, workshop: str) -> AsyncIterator[str]:
-    """Make an empty, migrated database with the SQL file `workshop` of sql/scratch run in it.
+    """Make an empty, migrated database with the SQL files of sql/scratch/`workshop` run in it.
 
     Gives its address for `administrator_dsn`'s login, which may create databases; drops it at the
     block's end, whatever happened, and before that all that earlier runs left. Raises
@@ -56,9 +56,9 @@ async def scratch_database(administrator_dsn: str, workshop: str) -> AsyncIterat
         try:
             dsn = urlsplit(administrator_dsn)._replace(path=f"/{name}").geturl()
             await migrate(dsn, read_sql_folder(sql_root()))
-            text = (sql_root() / "scratch" / workshop).read_text("utf-8")
             async with scratch_session(dsn) as session:
-                await session.execute(text)
+                for file in sorted((sql_root() / "scratch" / workshop).glob("*.sql")):
+                    await session.execute(file.read_text("utf-8"))
             yield dsn
         finally:
             await keeper.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

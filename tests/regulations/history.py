@@ -37,7 +37,7 @@ class History:
 
     def __init__(self, centre: Centre, seed: int) -> None:
         self.centre = centre
-        self.chance = random.Random(seed)  # noqa: S311 - histories, no secrets
+        self.chance = random.Random(seed)
         self.stan = 0
         self.now = NOW
         self.past: list[Case] = []
@@ -91,7 +91,7 @@ class History:
 
     def _unhappy(self) -> Case:
         """Return what is refused by something else than the regulation, or a reused number."""
-        wrong = self.chance.choice(
+        wrong: dict[str, Any] = self.chance.choice(
             [
                 {"card": BLOCKED_CARD},
                 {"terminal": BLOCKED_TERMINAL},

@@ -1,4 +1,4 @@
-"""A replay: the version in force changes nothing; a draft changes what its rules say, and no more."""
+"""The version in force changes nothing; a draft changes what its rules say, and no more."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import date, timedelta
 import asyncpg
 import pytest
 
-from processing.regulations.replay import Done, Place, Under, replay
-from processing.regulations.replay_model import Sums
+from processing.regulations.document import Regulation, read_regulation
+from processing.regulations.replay import Done, Place, ReplayError, Under, replay, under_draft
+from processing.regulations.replay_model import Change, Sums
 from processing.regulations.scratch import PREFIX
 from tests.authorization.world import (
     CHILD,
@@ -79,3 +80,124 @@ async def test_the_version_in_force_changes_nothing(
     assert found.before_kopecks == found.after_kopecks == expected_kopecks
     assert found.before_approved == found.after_approved
     assert found.before_refused == found.after_refused
+
+
+def draft(percent: int, reserve_minutes: int | None = 30) -> Regulation:
+    """Return a draft of MED whose measure HALF covers that many percent."""
+    text = f"""
+        [regulation]
+        service = "MED"
+        version = 4
+        name_ru = "Лекарства"
+        name_en = "Medicines"
+        agency_ru = "Ведомство"
+        agency_en = "Agency"
+        basis_ru = "проба"
+        provider_kinds = ["pharmacy"]
+        valid_from = 2028-01-01
+        valid_to = 2028-12-31
+
+        [transaction]
+        consumes = "quantity"
+        shortage = "refuse"
+        evidence = "tap"
+        {f"reserve_minutes = {reserve_minutes}" if reserve_minutes else ""}
+
+        [[clause]]
+        clause = "1"
+        text_ru = "Доля цены"
+        text_en = "A share of the price"
+        measure = "HALF"
+        percent = {percent}
+        capped = false
+        tariff = "T-HALF"
+
+        [[case]]
+        clause = "1"
+        title_ru = "Одна"
+        rights = [{{ measure = "HALF", item_class = "PILL", granted = 1 }}]
+        lines = [{{ item = "PILL", quantity = 1, gross_kopecks = 100 }}]
+        expect = {{ outcome = "APPROVED", covered_kopecks = [{percent}] }}
+    """
+    return read_regulation(text.encode(), "draft.toml")
+
+
+async def sold(database: Database) -> None:
+    """Sell to two holders: with a return, a reversal, a completion, a refusal, another service."""
+    async with database.connect() as connection:
+        await build(connection)
+        await grant(connection, "PILL", 10, "HALF")
+        await grant(connection, "PILL", 10, "FULL", holder=CHILD, category="CHILD")
+        centre = Centre(connection)
+        first = sale(1, pills(4, 1_001))
+        taken_back = sale(2, pills(1, 500))
+        held = reserve(3, pills(2, 600))
+        await centre.decide(first, taken_back, sale(4, pills(2, 900), holder=CHILD))
+        await centre.decide(held)
+        await centre.decide(completion(5, held, pills(1, 300)))
+        await centre.decide(goods_back(6, first, pills(1, 200)), reversal(7, taken_back))
+        await centre.decide(sale(8, pills(5, 1_000), service="PART"))
+        await centre.decide(sale(9, pills(2, 100)), at=NOW + timedelta(minutes=1))
+
+
+async def test_a_draft_changes_what_its_rules_say(database: Database) -> None:
+    await sold(database)
+    told: list[Change] = []
+    done = await replay(places(database), under_draft(draft(80)), DAY, DAY, on_change=told.append)
+    found = total(done)
+    # HALF: 1001 → 501 then 801, less what came back, 300 of the completion → 150 then 240. The
+    # child's right is of a measure that the draft leaves out: 900 and its approval are gone.
+    before = 501 - (501 - 401) + 150 + 900
+    assert found.before_kopecks == before
+    assert found.after_kopecks == 801 - (801 - 641) + 240
+    assert (found.gainers, found.losers) == (1, 1)
+    by_stan = {one.stan: one for one in done.changes}
+    assert (by_stan[4].before_outcome, by_stan[4].after_outcome) == (703, 601)
+    assert by_stan[4].category == "CHILD"
+    assert by_stan[4].after_facts["missing"] == "service"
+    # Other services keep what they took, so what was refused for want of a rest is so still.
+    assert 9 not in by_stan
+    assert sorted(one.stan for one in told) == sorted(by_stan)
+
+
+async def test_a_reservation_that_the_draft_forbids_leaves_its_completion_uncovered(
+    database: Database,
+) -> None:
+    await sold(database)
+    done = await replay(places(database), under_draft(draft(50, None)), DAY, DAY)
+    by_stan = {one.stan: one for one in done.changes}
+    assert by_stan[3].after_outcome == 403
+    assert (by_stan[5].before_outcome, by_stan[5].after_outcome) == (703, 701)
+    assert by_stan[5].gain_kopecks == -150
+
+
+async def test_nothing_live_is_touched_and_nothing_is_left(database: Database) -> None:
+    await sold(database)
+    sums = "SELECT xmin::text, ctid::text, t::text FROM rights.counter AS t ORDER BY ctid"
+    async with database.connect() as connection:
+        own = await connection.fetchval(
+            "SELECT oid FROM pg_database WHERE datname = current_database()"
+        )
+        abandoned = f"{PREFIX}{own}_killed"
+        await database.server.execute(f"CREATE DATABASE {abandoned}")
+        before = await connection.fetch(sums)
+        events = await connection.fetchval("SELECT count(*) FROM journal.event")
+        await replay(places(database), under_draft(draft(10)), DAY, DAY)
+        assert await connection.fetch(sums) == before
+        assert await connection.fetchval("SELECT count(*) FROM journal.event") == events
+        # What a killed run left was swept away, too.
+        left = await connection.fetch(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", f"{PREFIX}{own}_"
+        )
+        assert left == []
+
+
+async def test_an_archived_period_is_refused(database: Database) -> None:
+    await sold(database)
+    async with database.connect() as connection:
+        await connection.execute(
+            "INSERT INTO journal.archive_step (month, step_no, step) VALUES ($1, 1, 'closed')",
+            date(2026, 3, 1),
+        )
+    with pytest.raises(ReplayError, match="archived up to 2026-04-01"):
+        await replay(places(database), under_draft(draft(10)), DAY, DAY)

@@ -1,136 +1,37 @@
--- The workshop of a replay (processing/regulations/replay.py). It is run in a scratch database, never
--- in the centre's own: a migrated, empty one, into which the centre's regulations, rights and past
--- transactions are copied and which is dropped afterwards.
-CREATE SCHEMA replay;
-
--- What a crash loses here is lost anyway.
-ALTER TABLE rights.allowance SET UNLOGGED;
-ALTER TABLE rights.card_authority SET UNLOGGED;
-ALTER TABLE rights.counter SET UNLOGGED;
-ALTER TABLE rights.reservation SET UNLOGGED;
-ALTER TABLE journal.block SET UNLOGGED;
-ALTER TABLE journal.child SET UNLOGGED;
--- Indexes that no decision needs.
-DROP INDEX journal.event_place;
-DROP INDEX journal.event_posting;
-
--- Of the period: the service's transactions as they were decided; nothing of it is changed.
-CREATE UNLOGGED TABLE replay.taken (LIKE journal.event);
-CREATE UNLOGGED TABLE replay.taken_line (LIKE journal.line);
-CREATE UNLOGGED TABLE replay.taken_child (LIKE journal.child);
-
--- What other services took in the period from allowances that this one draws on, in the order of
--- decision; negative: gave back.
-CREATE UNLOGGED TABLE replay.elsewhere (
-    decided_at timestamptz NOT NULL,
-    lane smallint NOT NULL,
-    block bigint NOT NULL,
-    ordinal smallint NOT NULL,
-    posting_date date NOT NULL,
-    bucket smallint NOT NULL,
-    holder_id uuid NOT NULL,
-    allowance_id uuid NOT NULL,
-    period_start date NOT NULL,
-    debited bigint NOT NULL
-);
-
--- What the replay goes through, in order: transactions to be decided anew; those carried over as
--- they were, since no regulation decided them; ends of reservations; what other services took.
-CREATE UNLOGGED TABLE replay.step (
-    n integer NOT NULL,
-    -- 1 decide anew, 2 carry over, 3 an expiry, 4 another service's debit
-    task smallint NOT NULL,
-    -- whether a batch has to begin here
-    cuts boolean NOT NULL,
-    -- this step is not to be in one batch with that one
-    after_n integer,
-    bucket smallint NOT NULL,
-    business_date date,
-    terminal_id text,
-    stan integer,
-    message_class smallint,
-    assigned smallint,
-    kind smallint,
-    advice boolean,
-    evidence smallint,
-    card_id uuid,
-    holder_id uuid NOT NULL,
-    parent_business_date date,
-    parent_terminal_id text,
-    parent_stan integer,
-    parent_message_class smallint,
-    signed_at timestamptz,
-    local_date date,
-    posting_date date,
-    decided_at timestamptz NOT NULL,
-    request_digest bytea,
-    request bytea,
-    outcome smallint,
-    covered_kopecks bigint[],
-    paid_kopecks bigint[],
-    facts jsonb,
-    allowance_id uuid,
-    period_start date,
-    debited bigint
-);
-
--- The lines of what is decided anew, as they were asked for.
-CREATE UNLOGGED TABLE replay.asked (
-    n integer NOT NULL,
-    line_no smallint NOT NULL,
-    item text NOT NULL,
-    quantity bigint NOT NULL,
-    unit_okei smallint NOT NULL,
-    scale smallint NOT NULL,
-    gross_kopecks bigint NOT NULL
-);
-
-CREATE UNLOGGED TABLE replay.batch (
-    batch_no integer NOT NULL,
-    first_n integer NOT NULL,
-    last_n integer NOT NULL
-);
-
--- What the engine decided under the draft; a step that was carried over has no row.
-CREATE UNLOGGED TABLE replay.result (
-    n integer NOT NULL,
-    batch_no integer NOT NULL,
-    place smallint,
-    outcome smallint NOT NULL,
-    covered_kopecks bigint[],
-    facts jsonb
-);
-
 -- Why a decision was as it was: of a conflict its reason, else the outcome.
 CREATE FUNCTION replay.reason(p_outcome smallint, p_facts jsonb) RETURNS smallint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN p_outcome = 701 THEN (p_facts ->> 'reason')::smallint ELSE p_outcome END;
 
 -- Whether something else than the service's regulation decided: terminal, clock, card, authority
--- (2xx, 3xx), the list of services at the terminal (401, 402), a version that was not in force (403),
--- an original that is unknown or of somebody else. Such a decision is the same under any draft.
+-- (2xx, 3xx), the list of services at the terminal (401, 402), a version that was not in force
+-- (403), an original that is unknown or of somebody else. Such a decision is the same under any
+-- draft.
 CREATE FUNCTION replay.untouched(
     p_kind smallint, p_outcome smallint, p_facts jsonb
 ) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(
     p_outcome = 204
-    OR (replay.reason(p_outcome, p_facts) BETWEEN 202 AND 402
-        AND replay.reason(p_outcome, p_facts) <> 204)
-    OR (replay.reason(p_outcome, p_facts) = 403 AND NOT p_facts ? 'reserve')
-    OR (replay.reason(p_outcome, p_facts) = 501
-        AND p_facts ->> 'original' IN ('unknown', 'archived'))
-    OR (replay.reason(p_outcome, p_facts) = 502
-        AND p_facts ->> 'field' IN ('parent', 'card or holder', 'holder', 'kind', 'service'))
+    OR replay.reason(p_outcome, p_facts) IN (202, 203, 401, 402)
+    OR replay.reason(p_outcome, p_facts) BETWEEN 301 AND 399
+    OR replay.reason(p_outcome, p_facts) = 403 AND NOT p_facts ? 'reserve'
+    OR (replay.reason(p_outcome, p_facts), p_facts ->> 'original')
+    IN ((501, 'unknown'), (501, 'archived'))
+    OR (replay.reason(p_outcome, p_facts), p_facts ->> 'field') IN (
+        (502, 'parent'), (502, 'card or holder'), (502, 'holder'), (502, 'kind'),
+        (502, 'service')
+    )
     OR (p_kind = 6 AND p_facts ->> 'original' = 'unknown'),
     FALSE
 );
 
 -- A big-endian unsigned integer of p_bytes bytes (at most 8) at a place of a request, from 1.
 CREATE FUNCTION replay.number_at(p_bytes bytea, p_at integer, p_length integer) RETURNS bigint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ('x' || lpad(encode(substring(p_bytes FROM p_at FOR p_length), 'hex'), 16, '0'))
-    ::bit(64)::bigint;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ('x' || lpad(encode(substring(p_bytes FROM p_at FOR p_length), 'hex'), 16, '0'))
+    ::bit(64)::bigint
+$$;
 
 -- The lines of a request as the card signed them (digest v1, processing/wire/digest.py).
 CREATE FUNCTION replay.lines_in(p_request bytea) RETURNS SETOF engine.line
@@ -163,8 +64,8 @@ BEGIN
 END
 $$;
 
--- Put everything taken over in order, and lay out the batches. A batch is of one posting date and one
--- hour, so that midnight of no region lies within; p_minutes cuts it finer where the ends of
+-- Put everything taken over in order, and lay out the batches. A batch is of one posting date and
+-- one hour, so that midnight of no region lies within; p_minutes cuts it finer where the ends of
 -- reservations have to be found anew.
 CREATE FUNCTION replay.lay_out(p_minutes integer, p_batch_max integer) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -313,8 +214,8 @@ $$;
 
 -- Decide one batch by the engine itself, at the moment of its last step. What was asked within the
 -- minutes that a clock may differ was so then: an online request is taken as signed at that moment.
--- A reservation ends as long after its own decision as the regulation says: when it ended in fact or,
--- with p_ends_anew (the draft gives another time), before the first batch that begins later.
+-- A reservation ends as long after its own decision as the regulation says: when it ended in fact
+-- or, with p_ends_anew (the draft gives another time), before the first batch that begins later.
 CREATE FUNCTION replay.decide(
     p_batch_no integer, p_service text, p_version integer, p_ends_anew boolean
 ) RETURNS integer
@@ -434,184 +335,3 @@ LANGUAGE sql STABLE AS $$
         FROM line AS l
     ) AS l
 $$;
-
--- What came of it, step by step: the amounts by category (net: what returns and reversals took back is
--- negative; a reservation is no money), and each decision before and after.
-CREATE UNLOGGED TABLE replay.money (
-    n integer NOT NULL,
-    category text NOT NULL,
-    before_kopecks bigint NOT NULL,
-    after_kopecks bigint NOT NULL
-);
-
-CREATE UNLOGGED TABLE replay.told (
-    n integer NOT NULL,
-    bucket smallint NOT NULL,
-    holder_id uuid NOT NULL,
-    provider text NOT NULL,
-    -- the first category of what is covered, after or before; empty when nothing ever was
-    category text NOT NULL,
-    kind smallint NOT NULL,
-    before_outcome smallint NOT NULL,
-    after_outcome smallint NOT NULL,
-    before_kopecks bigint NOT NULL,
-    after_kopecks bigint NOT NULL,
-    changed boolean NOT NULL,
-    -- 1 given only after, -1 given only before: of what asks for a service
-    given smallint NOT NULL,
-    after_facts jsonb
-);
-
-CREATE FUNCTION replay.tell() RETURNS void
-LANGUAGE sql AS $$
-    WITH asked AS MATERIALIZED (
-        SELECT
-            s.n, s.task, s.business_date, s.terminal_id, s.stan, s.message_class, s.assigned
-        FROM replay.step AS s
-        WHERE s.task IN (1, 2) AND s.outcome <> 204 AND s.kind NOT IN (1, 2, 7, 9)
-            AND (s.kind <> 6 OR s.parent_message_class = 2)
-    ), line AS (
-        SELECT s.n, l.category, l.covered_kopecks AS before_kopecks, 0 AS after_kopecks
-        FROM asked AS s
-        INNER JOIN replay.taken_line AS l
-            USING (business_date, terminal_id, stan, message_class, assigned)
-        WHERE l.part > 0 AND l.category IS NOT NULL
-        UNION ALL
-        SELECT s.n, l.category, 0, l.covered_kopecks
-        FROM asked AS s
-        INNER JOIN replay.taken_line AS l
-            USING (business_date, terminal_id, stan, message_class, assigned)
-        WHERE s.task = 2 AND l.part > 0 AND l.category IS NOT NULL
-        UNION ALL
-        SELECT s.n, l.category, 0, l.covered_kopecks
-        FROM asked AS s
-        INNER JOIN replay.result AS r ON s.n = r.n
-        INNER JOIN journal.event AS e
-            ON r.batch_no = e.block AND r.place = e.ordinal AND e.lane = 32000
-        INNER JOIN journal.line AS l
-            ON e.business_date = l.business_date AND e.terminal_id = l.terminal_id
-                AND e.stan = l.stan AND e.message_class = l.message_class
-                AND e.assigned = l.assigned
-        WHERE l.part > 0 AND l.category IS NOT NULL
-    )
-    INSERT INTO replay.money
-    SELECT l.n, l.category, sum(l.before_kopecks), sum(l.after_kopecks)
-    FROM line AS l
-    GROUP BY l.n, l.category;
-
-    INSERT INTO replay.told
-    SELECT
-        s.n, s.bucket, s.holder_id, coalesce(p.code, ''), coalesce(m.category, ''), s.kind,
-        s.outcome, coalesce(r.outcome, s.outcome), coalesce(m.before_kopecks, 0),
-        coalesce(m.after_kopecks, 0),
-        s.task = 1 AND (s.outcome, s.covered_kopecks)
-        IS DISTINCT FROM (r.outcome, r.covered_kopecks),
-        CASE WHEN s.kind IN (2, 3, 7)
-            THEN (coalesce(r.outcome, s.outcome) > 700)::integer - (s.outcome > 700)::integer
-            ELSE 0 END,
-        CASE WHEN s.task = 1 THEN r.facts ELSE s.facts END
-    FROM replay.step AS s
-    LEFT JOIN replay.result AS r ON s.n = r.n
-    LEFT JOIN terminals.terminal AS t ON s.terminal_id = t.terminal_id
-    LEFT JOIN terminals.provider AS p ON t.provider_id = p.provider_id
-    LEFT JOIN (
-        SELECT
-            m.n, min(m.category) AS category, sum(m.before_kopecks) AS before_kopecks,
-            sum(m.after_kopecks) AS after_kopecks
-        FROM replay.money AS m
-        GROUP BY m.n
-    ) AS m ON s.n = m.n
-    WHERE s.task IN (1, 2) AND s.outcome <> 204;
-$$;
-
--- The sums: of everything (both names empty), of each category, of each provider. Amounts of a line
--- count for the line's own category, decisions for the first. A holder gains who is covered more than
--- before or, if as much, is given more often.
-CREATE FUNCTION replay.sums()
-RETURNS TABLE (
-    level text, name text, transactions bigint, before_approved bigint, after_approved bigint,
-    before_recorded bigint, after_recorded bigint, before_refused bigint, after_refused bigint,
-    before_kopecks bigint, after_kopecks bigint, changed bigint, gainers bigint, losers bigint,
-    gained_kopecks bigint, lost_kopecks bigint
-)
-LANGUAGE sql STABLE AS $$
-    WITH one AS (
-        -- of each holder at each provider in each category
-        SELECT
-            o.provider, o.category, o.holder_id, sum(o.transactions) AS transactions,
-            sum(o.before_approved) AS before_approved, sum(o.after_approved) AS after_approved,
-            sum(o.before_recorded) AS before_recorded, sum(o.after_recorded) AS after_recorded,
-            sum(o.changed) AS changed, sum(o.given) AS given,
-            sum(o.before_kopecks)::bigint AS before_kopecks,
-            sum(o.after_kopecks)::bigint AS after_kopecks
-        FROM (
-            SELECT
-                t.provider, t.category, t.holder_id, 1 AS transactions,
-                (t.before_outcome > 701)::integer AS before_approved,
-                (t.after_outcome > 701)::integer AS after_approved,
-                (t.before_outcome = 701)::integer AS before_recorded,
-                (t.after_outcome = 701)::integer AS after_recorded,
-                t.changed::integer AS changed, t.given::integer AS given, 0::bigint AS before_kopecks,
-                0::bigint AS after_kopecks
-            FROM replay.told AS t
-            UNION ALL
-            SELECT
-                t.provider, m.category, t.holder_id, 0, 0, 0, 0, 0, 0, 0, m.before_kopecks,
-                m.after_kopecks
-            FROM replay.money AS m
-            INNER JOIN replay.told AS t ON m.n = t.n
-        ) AS o
-        GROUP BY o.provider, o.category, o.holder_id
-    ), holder AS (
-        SELECT
-            l.level, l.name, sum(o.transactions) AS transactions,
-            sum(o.before_approved) AS before_approved, sum(o.after_approved) AS after_approved,
-            sum(o.before_recorded) AS before_recorded, sum(o.after_recorded) AS after_recorded,
-            sum(o.transactions - o.before_approved - o.before_recorded) AS before_refused,
-            sum(o.transactions - o.after_approved - o.after_recorded) AS after_refused,
-            sum(o.changed) AS changed, sum(o.given) AS given,
-            sum(o.before_kopecks) AS before_kopecks, sum(o.after_kopecks) AS after_kopecks,
-            sum(o.after_kopecks - o.before_kopecks) AS more
-        FROM one AS o
-        CROSS JOIN LATERAL (
-            VALUES ('all', ''), ('category', o.category), ('provider', o.provider)
-        ) AS l (level, name)
-        GROUP BY l.level, l.name, o.holder_id
-    )
-    SELECT
-        h.level, h.name, sum(h.transactions)::bigint, sum(h.before_approved)::bigint,
-        sum(h.after_approved)::bigint, sum(h.before_recorded)::bigint,
-        sum(h.after_recorded)::bigint, sum(h.before_refused)::bigint,
-        sum(h.after_refused)::bigint, sum(h.before_kopecks)::bigint,
-        sum(h.after_kopecks)::bigint, sum(h.changed)::bigint,
-        count(*) FILTER (WHERE h.more > 0 OR (h.more = 0 AND h.given > 0)),
-        count(*) FILTER (WHERE h.more < 0 OR (h.more = 0 AND h.given < 0)),
-        coalesce(sum(h.more) FILTER (WHERE h.more > 0), 0)::bigint,
-        coalesce(-sum(h.more) FILTER (WHERE h.more < 0), 0)::bigint
-    FROM holder AS h
-    GROUP BY h.level, h.name
-    ORDER BY h.level, h.name
-$$;
-
--- What changed, that which weighs most first.
-CREATE VIEW replay.change AS
-SELECT
-    t.holder_id,
-    s.business_date,
-    s.terminal_id,
-    s.stan,
-    s.kind,
-    t.provider,
-    t.category,
-    s.decided_at,
-    t.before_outcome,
-    t.after_outcome,
-    t.before_kopecks,
-    t.after_kopecks,
-    t.given,
-    s.facts AS before_facts,
-    t.after_facts
-FROM replay.told AS t
-INNER JOIN replay.step AS s ON t.n = s.n
-WHERE t.changed
-ORDER BY abs(t.after_kopecks - t.before_kopecks) DESC, abs(t.given) DESC, t.n;
