@@ -1,8 +1,9 @@
 """One person proposes, another approves; what was decided under the old version stays."""
 
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -15,6 +16,8 @@ from processing.region.store import load_region
 from processing.regulations.document import read_regulation
 from processing.regulations.faults import DocumentError
 from processing.regulations.publication import PublicationError, Refusal, approve, propose
+from processing.regulations.replay_model import Replay
+from processing.regulations.replay_store import keep
 from tests.plugins.postgres import Database
 
 TODAY = date(2026, 11, 20)
@@ -139,3 +142,46 @@ async def test_a_failing_case_and_a_typo_stop_a_draft(
         await propose_text(connection, next_version(medicine).replace("MED.REG", "MED.RGE"))
     drafts = "SELECT count(*) FROM regulations.document AS d WHERE d.approved_by IS NULL"
     assert await connection.fetchval(drafts) == 0
+
+
+async def test_a_service_that_was_used_needs_a_replay_of_this_very_text(
+    connection: asyncpg.Connection, medicine: str
+) -> None:
+    text = next_version(medicine)
+    await connection.execute("SELECT journal.ensure_partitions('2026-09-01', '2026-11-30')")
+    for day in ("2026-09-10", "2026-11-19"):
+        await connection.execute(
+            "INSERT INTO journal.event SELECT 1, $1, 'AP000001', 1, 2, 0, 1, 1, 0, 3, FALSE, 1, "
+            "gen_random_uuid(), gen_random_uuid(), 'MEDICINE', 1, NULL, NULL, NULL, NULL, now(), "
+            "$1, $1, now(), '\\x00', '\\x00', '', 602, '', NULL, NULL, NULL",
+            date.fromisoformat(day),
+        )
+
+    async def refused(body: str) -> bool:
+        try:
+            await propose_text(connection, body)
+        except PublicationError as error:
+            return error.refusal is Refusal.NOT_REPLAYED
+        return False
+
+    async def replayed(first: date, last: date) -> None:
+        record = Replay(
+            service="MEDICINE",
+            version=2,
+            document_sha256=hashlib.sha256(text.encode()).digest(),
+            first_day=first,
+            last_day=last,
+            sums=(),
+            made_by="anna",
+        )
+        await keep(connection, record, datetime.now(UTC))
+
+    assert await refused(text)
+    # too short, though recent; long, but long ago; long and recent
+    await replayed(date(2026, 11, 1), date(2026, 11, 10))
+    assert await refused(text)
+    await replayed(date(2026, 9, 1), date(2026, 10, 1))
+    assert await refused(text)
+    await replayed(date(2026, 10, 23), date(2026, 11, 19))
+    assert await refused(text + "\n# another comma\n")
+    assert not await refused(text)

@@ -83,8 +83,13 @@ async def test_the_version_in_force_changes_nothing(
 
 
 def draft(percent: int, reserve_minutes: int | None = 30) -> Regulation:
+    """Return the draft of `draft_text`, read."""
+    return read_regulation(draft_text(percent, reserve_minutes).encode(), "draft.toml")
+
+
+def draft_text(percent: int, reserve_minutes: int | None = 30) -> str:
     """Return a draft of MED whose measure HALF covers that many percent."""
-    text = f"""
+    return f"""
         [regulation]
         service = "MED"
         version = 4
@@ -119,7 +124,6 @@ def draft(percent: int, reserve_minutes: int | None = 30) -> Regulation:
         lines = [{{ item = "PILL", quantity = 1, gross_kopecks = 100 }}]
         expect = {{ outcome = "APPROVED", covered_kopecks = [{percent}] }}
     """
-    return read_regulation(text.encode(), "draft.toml")
 
 
 async def sold(database: Database) -> None:
