@@ -24,3 +24,10 @@ async def store(database: Database, owner: asyncpg.Connection) -> AsyncIterator[
     """Give the same register as the role spk_register reaches it."""
     async with database.connect(Role.REGISTER) as connection:
         yield RegisterStore(connection)
+
+
+@pytest.fixture
+async def clerk(database: Database, owner: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection of the role spk_register to the same register."""
+    async with database.connect(Role.REGISTER) as connection:
+        yield connection
