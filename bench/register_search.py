@@ -225,12 +225,12 @@ async def _ask(clerk: asyncpg.Connection, question: Question) -> tuple[float, in
 async def _explain(owner: asyncpg.Connection, console: Console, one: asyncpg.Record) -> None:
     """Print how the steps of a search reach their rows."""
     for title, query, *arguments in (
-        ("typo", "SELECT * FROM register.alike('last', $1, 6)", one["last_name"] + "а"),
-        ("number", "SELECT * FROM register.by_number($1, 1000)", one["snils"]),
-        ("name", "SELECT * FROM register.by_name($1, NULL, 1000)", _full(one)),
+        ("typo", "SELECT * FROM register.alike('last', $1, TRUE, 6)", one["last_name"] + "а"),
+        ("number", "SELECT * FROM register.by_number($1, 300)", one["snils"]),
+        ("name", "SELECT * FROM register.by_name($1, FALSE, NULL, 300)", _full(one)),
         (
             "address",
-            "SELECT * FROM register.by_address(register.address_meant($1), 1000)",
+            "SELECT * FROM register.by_address(register.address_meant($1), 300)",
             one["line"],
         ),
     ):

@@ -36,6 +36,7 @@ SUMMARIES = {
     "reader": "Virtual card readers with software cards in them.",
     "receipt": "Verify a receipt with the centre's public key.",
     "region": "Create a synthetic region.",
+    "register": "Find, show and change the register's records.",
     "regulation": "Check, try and publish service regulations.",
     "terminal": "Serve cards at a reader.",
     "terminals": "List, enrol, block and unblock terminals.",

@@ -13,7 +13,7 @@ from processing.kernel.database import Connection
 from processing.kernel.errors import SpkError
 from processing.register.model import Reader
 
-CANDIDATES_MAX: Final = 1_000
+CANDIDATES_MAX: Final = 300
 """Most people that one question looks at: who asks for more has to ask more narrowly."""
 
 FOUND_PAGE_MAX: Final = 50

@@ -86,7 +86,8 @@ async def test_people_are_found(store: RegisterStore, clerk: asyncpg.Connection)
         (Question(number="С-17"), {PENSIONER}),
         (Question(number="99-1"), FAMILY),
         (Question(number="000"), set()),
-        (Question(name="Соколова"), {MOTHER, FATHER, CHILD}),
+        (Question(name="Соколова"), {MOTHER}),
+        (Question(name="Соколав"), FAMILY),
         (Question(name="соколова мария"), {MOTHER}),
         (Question(name="Мария Петровна Соколова"), {MOTHER}),
         (Question(name="Сокалова Мария"), {MOTHER}),
@@ -115,10 +116,10 @@ async def test_people_are_found(store: RegisterStore, clerk: asyncpg.Connection)
 async def test_the_likeliest_comes_first_and_pages_follow_each_other(
     store: RegisterStore, clerk: asyncpg.Connection
 ) -> None:
-    question = Question(name="Соколова")
+    question = Question(name="Соколав")
     whole = (await find(clerk, question, READER)).found
-    assert whole[0].citizen_id == MOTHER
-    assert whole[0].likeness == 1
+    assert 1 > whole[0].likeness >= whole[1].likeness
+    assert len(whole) == 3
     paged: list[Found] = []
     after = None
     while page := (await find(clerk, question, READER, after=after, count=1)).found:

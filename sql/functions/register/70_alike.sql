@@ -1,6 +1,9 @@
--- The words of a part that are most like a typed one, with how alike they are (1: the same). What
--- was typed in Latin letters by mistake is read as the same keys of the Russian keyboard too.
-CREATE OR REPLACE FUNCTION register.alike(p_part text, p_typed text, p_count integer)
+-- A typed word where it is one of a part, or, with p_typos, the words most like it; how alike
+-- they are (1: the very word). What was typed in Latin letters by mistake is read as the same keys
+-- of the Russian keyboard too.
+CREATE OR REPLACE FUNCTION register.alike(
+    p_part text, p_typed text, p_typos boolean, p_count integer
+)
 RETURNS TABLE (word text, likeness real)
 LANGUAGE sql STABLE SET search_path = pg_catalog, register AS $$
 WITH typed AS (
@@ -20,13 +23,15 @@ FROM (
     INNER JOIN register.name_word AS n ON n.part = p_part AND t.word = n.word
     UNION ALL
     (
-        SELECT n.word, register.similarity(register.in_ascii(n.word), register.in_ascii(t.word)) AS likeness
+        SELECT n.word, least(
+                0.99, register.similarity(register.in_ascii(n.word), register.in_ascii(t.word))
+            ) AS likeness
         FROM typed AS t
         -- `%` is what the index knows; its least likeness is pg_trgm's default, 0.3
         INNER JOIN register.name_word AS n
             ON n.part = p_part
             AND register.in_ascii(n.word) OPERATOR(register.%) register.in_ascii(t.word)
-        WHERE abs(length(n.word) - length(t.word)) <= 8
+        WHERE p_typos AND abs(length(n.word) - length(t.word)) <= 8
         ORDER BY 2 DESC, 1 LIMIT p_count
     )
 ) AS f
@@ -34,12 +39,12 @@ GROUP BY f.word
 ORDER BY 2 DESC, 1
 LIMIT p_count;
 $$;
-REVOKE ALL ON FUNCTION register.alike(text, text, integer) FROM public, spk_register;
+REVOKE ALL ON FUNCTION register.alike(text, text, boolean, integer) FROM public, spk_register;
 
 -- What a typed name may mean: last, first name and patronymic as they are spelled in the register,
 -- NULL where none was typed; in any order of the words; the likeliest first. A single word is a
 -- last name, or, where none is like it, a first name.
-CREATE OR REPLACE FUNCTION register.names_meant(p_name text)
+CREATE OR REPLACE FUNCTION register.names_meant(p_name text, p_typos boolean)
 RETURNS TABLE (last_key text, first_key text, patronymic_key text, likeness real)
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 WITH typed AS (
@@ -52,7 +57,7 @@ alike AS MATERIALIZED (
     SELECT t.place, p.part, a.word, a.likeness
     FROM typed AS t
     CROSS JOIN (VALUES ('last'), ('first'), ('patronymic')) AS p (part)
-    CROSS JOIN LATERAL register.alike(p.part, t.word, 6) AS a
+    CROSS JOIN LATERAL register.alike(p.part, t.word, p_typos, 6) AS a
 ),
 
 role AS (
@@ -86,7 +91,7 @@ GROUP BY m.last_key, m.first_key, m.patronymic_key, m.lacks_last
 ORDER BY 4 DESC, m.lacks_last, 1, 2, 3
 LIMIT 24;
 $$;
-REVOKE ALL ON FUNCTION register.names_meant(text) FROM public, spk_register;
+REVOKE ALL ON FUNCTION register.names_meant(text, boolean) FROM public, spk_register;
 
 -- The query for the words of a typed address: each word, or those most like it where it is none of
 -- the register's; the words for street, house and the like may be typed or left out. NULL: no word.
@@ -97,7 +102,7 @@ FROM (
     SELECT coalesce((
         SELECT string_agg(quote_literal(a.word), ' | ')
         FROM (
-            SELECT l.word FROM register.alike('address', t.word, 3) AS l
+            SELECT l.word FROM register.alike('address', t.word, TRUE, 3) AS l
             -- the very word alone, where it is one
             WHERE length(t.word) > 3 AND t.word !~ '[0-9]'
                 AND (l.likeness = 1 OR NOT EXISTS (

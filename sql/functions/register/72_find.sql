@@ -66,11 +66,13 @@ $$;
 REVOKE ALL ON FUNCTION register.by_address(tsquery, integer) FROM public, spk_register;
 
 -- Whose name a typed one may mean, and how likely; the likeliest first.
-CREATE OR REPLACE FUNCTION register.by_name(p_name text, p_birth_date date, p_count integer)
+CREATE OR REPLACE FUNCTION register.by_name(
+    p_name text, p_typos boolean, p_birth_date date, p_count integer
+)
 RETURNS TABLE (citizen_id uuid, likeness real)
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 SELECT f.citizen_id, m.likeness
-FROM register.names_meant(p_name) AS m
+FROM register.names_meant(p_name, p_typos) AS m
 CROSS JOIN LATERAL (
     (
         SELECT c.citizen_id FROM register.citizen AS c
@@ -104,44 +106,50 @@ CROSS JOIN LATERAL (
 ) AS f
 LIMIT p_count;
 $$;
-REVOKE ALL ON FUNCTION register.by_name(text, date, integer) FROM public, spk_register;
+REVOKE ALL ON FUNCTION register.by_name(text, boolean, date, integer) FROM public, spk_register;
 
 -- The people that one or more of number, name, birth date and address lead to, NULL where nothing
 -- was asked: at most p_bound, by the question that is likely to be the narrowest. Whether they fit
--- the others is for register.fitting to tell.
+-- the others is for register.fitting to tell; with a likeness they fit the name already.
 CREATE OR REPLACE FUNCTION register.candidates(
-    p_number text, p_name text, p_birth_date date, p_meant tsquery, p_bound integer
+    p_number text, p_name text, p_typos boolean, p_birth_date date, p_meant tsquery,
+    p_bound integer
 ) RETURNS TABLE (citizen_id uuid, likeness real)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 BEGIN
     IF p_number IS NOT NULL THEN
-        RETURN QUERY SELECT n.citizen_id, 1::real FROM register.by_number(p_number, p_bound) AS n;
+        RETURN QUERY SELECT n.citizen_id, NULL::real FROM register.by_number(p_number, p_bound) AS n;
     ELSIF p_meant IS NOT NULL AND (
         (p_name IS NULL AND p_birth_date IS NULL)
         OR (SELECT count(*) FROM register.by_address(p_meant, p_bound)) < p_bound
     ) THEN
-        RETURN QUERY SELECT a.citizen_id, 1::real FROM register.by_address(p_meant, p_bound) AS a;
+        RETURN QUERY SELECT a.citizen_id, NULL::real FROM register.by_address(p_meant, p_bound) AS a;
     ELSIF p_name IS NOT NULL THEN
         RETURN QUERY SELECT n.citizen_id, n.likeness
-        FROM register.by_name(p_name, p_birth_date, p_bound) AS n;
+        FROM register.by_name(p_name, p_typos, p_birth_date, p_bound) AS n;
     ELSE
-        RETURN QUERY SELECT c.citizen_id, 1::real FROM register.citizen AS c
+        RETURN QUERY SELECT c.citizen_id, NULL::real FROM register.citizen AS c
         WHERE c.birth_date = p_birth_date LIMIT p_bound;
     END IF;
 END
 $$;
-REVOKE ALL ON FUNCTION register.candidates(text, text, date, tsquery, integer)
+REVOKE ALL ON FUNCTION register.candidates(text, text, boolean, date, tsquery, integer)
 FROM public, spk_register;
 
 -- Those of the candidates that fit all that was asked: the likeliest first, then by name.
 CREATE OR REPLACE FUNCTION register.fitting(
-    p_ids uuid[], p_likeness real[], p_name text, p_birth_date date, p_meant tsquery
+    p_ids uuid[], p_likeness real[], p_name text, p_typos boolean, p_birth_date date,
+    p_meant tsquery
 ) RETURNS TABLE (citizen_id uuid, likeness real, sort_key text)
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-WITH meant AS MATERIALIZED (SELECT m.* FROM register.names_meant(p_name) AS m)
+WITH meant AS MATERIALIZED (
+    SELECT m.* FROM register.names_meant(
+        CASE WHEN p_likeness[1] IS NULL THEN p_name END, p_typos
+    ) AS m
+)
 
 SELECT
-    c.citizen_id, max(coalesce(m.likeness, f.likeness)),
+    c.citizen_id, coalesce(max(f.likeness), max(m.likeness), 1),
     concat_ws(' ', register.name_key(c.last_name), register.name_key(c.first_name), c.birth_date)
 FROM unnest(p_ids, p_likeness) AS f (citizen_id, likeness)
 INNER JOIN register.citizen AS c ON f.citizen_id = c.citizen_id
@@ -150,7 +158,7 @@ LEFT JOIN meant AS m
     AND (m.first_key IS NULL OR register.name_key(c.first_name) = m.first_key)
     AND (m.patronymic_key IS NULL OR register.name_key(c.patronymic) = m.patronymic_key)
 WHERE
-    (p_name IS NULL OR m.likeness IS NOT NULL)
+    (p_name IS NULL OR f.likeness IS NOT NULL OR m.likeness IS NOT NULL)
     AND (p_birth_date IS NULL OR c.birth_date = p_birth_date)
     AND (
         p_meant IS NULL
@@ -166,7 +174,7 @@ WHERE
     )
 GROUP BY c.citizen_id;
 $$;
-REVOKE ALL ON FUNCTION register.fitting(uuid[], real[], text, date, tsquery)
+REVOKE ALL ON FUNCTION register.fitting(uuid[], real[], text, boolean, date, tsquery)
 FROM public, spk_register;
 
 -- A page of the people asked for by one or more of number, name, birth date and address: the
@@ -188,21 +196,34 @@ DECLARE
     alike real[];
     keys text[];
     looked_at integer;
+    typos boolean;
+    fit bigint;
 BEGIN
-    SELECT array_agg(f.citizen_id), array_agg(f.likeness), count(*) INTO ids, alike, looked_at
-    FROM register.candidates(p_number, p_name, p_birth_date, meant, p_bound) AS f;
-    SELECT
-        array_agg(f.citizen_id), array_agg(f.likeness), array_agg(f.sort_key)
-    INTO ids, alike, keys
-    FROM (
-        SELECT f.* FROM register.fitting(ids, alike, p_name, p_birth_date, meant) AS f
+    -- Typos are thought of where nobody has the very name: that is the rarer case, and dearer.
+    FOREACH typos IN ARRAY CASE WHEN p_name IS NULL THEN '{f}' ELSE '{f,t}' END::boolean[] LOOP
+        SELECT array_agg(f.citizen_id), array_agg(f.likeness), count(*)
+        INTO ids, alike, looked_at
+        FROM register.candidates(p_number, p_name, typos, p_birth_date, meant, p_bound) AS f;
+        SELECT
+            array_agg(f.citizen_id), array_agg(f.likeness), array_agg(f.sort_key),
+            coalesce(max(f.fit), 0)
+        INTO ids, alike, keys, fit
+        FROM (
+            SELECT f.*, count(*) OVER () AS fit
+            FROM register.fitting(ids, alike, p_name, typos, p_birth_date, meant) AS f
+            ORDER BY
+                p_after_id IS NOT NULL
+                AND (-f.likeness, f.sort_key, f.citizen_id)
+                <= (-p_after_likeness, p_after_key, p_after_id),
+                -f.likeness, f.sort_key, f.citizen_id
+            LIMIT p_count
+        ) AS f
         WHERE
             p_after_id IS NULL
             OR (-f.likeness, f.sort_key, f.citizen_id)
-            > (-p_after_likeness, p_after_key, p_after_id)
-        ORDER BY -f.likeness, f.sort_key, f.citizen_id
-        LIMIT p_count
-    ) AS f;
+            > (-p_after_likeness, p_after_key, p_after_id);
+        EXIT WHEN fit > 0 OR (p_after_id IS NOT NULL AND p_after_likeness = 1);
+    END LOOP;
     PERFORM register.log_read(
         p_by, p_purpose, 'search', coalesce(ids, '{}'), '{}', ARRAY['citizen', 'address']
     );
