@@ -1288,7 +1288,7 @@ CREATE INDEX citizen_named ON register.citizen (
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA register;
 
 -- A name as it is compared: lower case, ё as е, hyphens and full stops as spaces, no apostrophes.
--- The letters are spelled out, since what `lower` does depends on the server's locale and indexes rest
+-- A name as it is compared: lower case, ё as е, hyphens and full stops spaces, no apostrophes.
 -- on this.
 CREATE FUNCTION register.name_key(p_text text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
