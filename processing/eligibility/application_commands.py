@@ -17,8 +17,10 @@ from processing.eligibility.applications import (
     Refusal,
 )
 from processing.eligibility.candidates import APPLICATIONS_LISTED_MAX, Run, RunReport
-from processing.eligibility.evaluating import Found
-from processing.eligibility.facts import Answer
+from processing.eligibility.directory import Directory
+from processing.eligibility.document import Rule
+from processing.eligibility.evaluating import Found, Trace
+from processing.eligibility.facts import Answer, Facts
 from processing.eligibility.session import (
     in_transaction,
     local_today,
@@ -29,10 +31,11 @@ from processing.eligibility.session import (
 )
 from processing.eligibility.store import EligibilityStore
 from processing.eligibility.tasks import daily
-from processing.eligibility.why import VERDICTS
+from processing.eligibility.why import VERDICTS, why
 from processing.eligibility.wording import one_of
 from processing.kernel.database import Connection
 from processing.regulations.faults import Language
+from processing.wire.explanation import Audience
 from processing.wire.figures import format_date
 
 OPEN_STATES: Final = ("drafted", "offered", "submitted")
@@ -120,6 +123,26 @@ def applications(
         print(_task_line(row, lang) if tasks else _line(row, lang))
     if not rows:
         print(one_of(lang, ("ничего нет", "nothing")), file=sys.stderr)
+
+
+def trace(application: UUID, *, by: str, purpose: str, lang: Language = "ru") -> None:
+    """Print what the rule answered when an application was made or decided, clause by clause.
+
+    Args:
+        application: Its number.
+        by: Who asks.
+        purpose: What for; both are noted, and the citizen can see them.
+        lang: The language of the answer.
+    """
+    today = local_today()
+
+    async def ask(connection: Connection) -> tuple[Rule, Trace, Directory]:
+        rule, kept = await Applications(connection, today).kept(application, by, purpose)
+        return rule, kept, await EligibilityStore(connection).directory()
+
+    with told(lang):
+        rule, kept, directory = with_database(ask)
+    print(*why(rule, kept, Facts(), (), directory, lang, Audience.OPERATOR), sep="\n")
 
 
 def apply(

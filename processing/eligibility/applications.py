@@ -15,12 +15,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from processing.eligibility.document import HolderWord, Rule
+from processing.eligibility.document import HolderWord, Rule, read_rule
 from processing.eligibility.evaluating import Trace, evaluate
 from processing.eligibility.facts import Answer
 from processing.eligibility.granting import rights_of
 from processing.eligibility.store import EligibilityStore, Person
-from processing.eligibility.stored_trace import stored
+from processing.eligibility.stored_trace import restored, stored
 from processing.kernel.database import Connection
 from processing.kernel.errors import SpkError
 from processing.kernel.ids import uuid7
@@ -196,6 +196,17 @@ class Applications:
         settings = await self._store.settings_on(self._today)
         trace = evaluate(published.rule, person.facts, settings.of(person.region))
         return Decision(rule=published.rule, person=person, trace=trace, number=None)
+
+    async def kept(self, application_id: UUID, by: str, purpose: str) -> tuple[Rule, Trace]:
+        """Return the trace that is kept with an application, and its rule; the read is noted."""
+        rows = await self._connection.fetch(
+            "SELECT * FROM eligibility.trace_of($1, $2, $3)", application_id, by, purpose
+        )
+        if not rows:
+            raise ApplicationError(str(application_id), Refusal.NO_SUCH_APPLICATION)
+        (row,) = rows
+        rule = read_rule(row["body"], row["measure"])
+        return rule, restored(rule, row["day"], Answer(row["answer"]), row["trace"])
 
     async def apply(
         self, citizen_id: UUID, measure: str, choices: Mapping[str, str], by: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 
 from processing.eligibility.document import Rule
@@ -33,11 +35,18 @@ def stored(trace: Trace) -> list[StoredClause]:
     ]
 
 
-def restored(rule: Rule, clauses: list[StoredClause]) -> tuple[Found, ...]:
-    """Return the clauses of a kept trace, by the very version of the rule that was asked."""
+def restored(rule: Rule, day: date, answer: Answer, kept: str) -> Trace:
+    """Return a kept trace (JSON), by the very version of the rule that was asked."""
     by_number = {clause.clause: clause for clause in rule.clauses}
-    return tuple(
-        Found(by_number[one.clause], one.answer, one.wanted, _value(one)) for one in clauses
+    return Trace(
+        measure=rule.eligibility.measure,
+        version=rule.eligibility.version,
+        day=day,
+        answer=answer,
+        found=tuple(
+            Found(by_number[one.clause], one.answer, one.wanted, _value(one))
+            for one in msgspec.json.decode(kept, type=list[StoredClause])
+        ),
     )
 
 

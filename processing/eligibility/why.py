@@ -57,12 +57,13 @@ def why(
     day = format_date(trace.day, language)
     lines = [f"{name} ({rule.title}), {day}: {one_of(language, VERDICTS[trace.answer])}"]
     for found in trace.found:
-        lines += _clause_lines(found, facts, records, directory, language, audience)
+        lines += _clause_lines(trace, found, facts, records, directory, language, audience)
     lines += _papers(rule, trace, language)
     return lines
 
 
 def _clause_lines(
+    trace: Trace,
     found: Found,
     facts: Facts,
     records: Sequence[Record],
@@ -74,17 +75,21 @@ def _clause_lines(
     indent = "  " * (1 + clause.clause.count("."))
     mark = {Answer.YES: "✓", Answer.NO: "✗", Answer.UNKNOWN: "?"}[found.met]
     text = one_of(language, (clause.text_ru, clause.text_en))
-    yield f"{indent}{mark} {clause.clause}. {text} — {one_of(language, ANSWERS[found.answer])}"
+    answer = one_of(language, ANSWERS[found.answer])
+    if found.answer is Answer.YES and found.met is Answer.NO:
+        answer += one_of(language, (", а не должен быть", ", and must not"))
+    yield f"{indent}{mark} {clause.clause}. {text} — {answer}"
     indent += "    "
     if clause.holds is not None:
         yield f"{indent}{condition(clause, directory, language)}"
         return
-    is_word = one_of(language, ("есть", "is"))
+    found_word = one_of(language, ("в регистре", "on record"))
     value = value_text(found, directory, language)
-    yield f"{indent}{condition(clause, directory, language)}; {is_word}: {value}"
+    yield f"{indent}{condition(clause, directory, language)}; {found_word}: {value}"
     if audience is Audience.OPERATOR and clause.fact is not None:
         yield from (f"{indent}{line}" for line in _sources(clause.fact, records, language))
-    if told := remedy(found, facts, directory, language):
+    told = remedy(found, facts, directory, language)
+    if told and trace.answer is not Answer.YES:
         label = one_of(language, ("что изменит", "what would change it"))
         yield f"{indent}{label}: {told}"
 

@@ -48,7 +48,10 @@ def _label(clause: Clause, fact: FactName, directory: Directory, language: Langu
         years = clause.younger_than
         return f"{label} {one_of(language, (f'младше {years} лет', f'under {years}'))}"
     code = clause.event or clause.parameter
-    return f"{label} «{directory.name(code, language)}»" if code else label
+    if not code:
+        return label
+    name = directory.name(code, language)
+    return f"{label} {one_of(language, (f'«{name}»', f'“{name}”'))}"
 
 
 def _wanted(clause: Clause, fact: FactName, directory: Directory, language: Language) -> str:

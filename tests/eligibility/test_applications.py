@@ -203,6 +203,8 @@ async def test_a_refusal_keeps_its_trace(database: Database) -> None:
         assert raised.value.refusal is Refusal.OPEN_ALREADY
         decision = await steps.decide(made.application_id, "pavel", refusal_text)
         assert decision.number is None
+        rule, kept = await steps.kept(made.application_id, "olga", "жалоба")
+        assert (rule.title, kept) == ("TAXI.SOCIAL v1", decision.trace)
         async with database.connect() as superuser:
             row = await superuser.fetchrow(
                 "SELECT a.state, a.reason, a.trace -> 0 ->> 'answer' AS answer, a.decided_by"

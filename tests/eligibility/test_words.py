@@ -52,7 +52,7 @@ def test_why_not_names_clause_value_record_and_remedy(rule: Rule, directory: Dir
     assert "  ✗ 2. Многодетная семья, инвалидность или низкий доход — не выполнен" in lines
     assert (
         "        доход на человека, % от величины «прожиточный минимум детей»: "
-        "не больше 150\u00a0%; есть: 162\u00a0%" in lines
+        "не больше 150\u00a0%; в регистре: 162\u00a0%" in lines
     )
     assert "        запись: income 0190, версия 3" in lines
     assert "        что изменит: если станет: не больше 150\u00a0%" in lines
@@ -85,6 +85,7 @@ def test_a_measure_had_this_year_is_over_next_year(rule: Rule, directory: Direct
     text = told(rule, again, directory)
     assert "  ✗ 3. Путёвки в этом году ещё не было — не выполнен" in text
     assert "что изменит: когда это кончится" in text
+    assert "    ✗ 3.1. Путёвка в этом году уже назначалась — выполнен, а не должен быть" in text
 
 
 def test_the_citizen_sees_no_record_and_the_cashier_nothing(

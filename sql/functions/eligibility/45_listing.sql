@@ -32,6 +32,23 @@ FROM eligibility.application AS a
 LEFT JOIN register.life_event AS l ON a.event_id = l.record_id
 WHERE a.application_id = p_application_id;
 $$;
+-- The trace that is kept with an application, and the document that was asked; the read is noted.
+-- No row: there is none.
+CREATE OR REPLACE FUNCTION eligibility.trace_of(p_application_id uuid, p_by text, p_purpose text)
+RETURNS TABLE (measure text, body bytea, day date, answer text, trace jsonb)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    INSERT INTO register.read_log (read_by, purpose, way, citizen_id, kinds)
+    SELECT p_by, p_purpose, 'eligibility', a.citizen_id, '{eligibility}'
+    FROM eligibility.application AS a WHERE a.application_id = p_application_id;
+    RETURN QUERY
+    SELECT a.measure, d.body, a.day, a.answer, a.trace
+    FROM eligibility.application AS a
+    INNER JOIN eligibility.document AS d
+        ON a.measure = d.measure AND a.rule_version = d.version
+    WHERE a.application_id = p_application_id;
+END
+$$;
 -- Who approves the rights of a run: once, and another person than who started it.
 -- Returns NULL, or what stands against it.
 CREATE OR REPLACE FUNCTION eligibility.approve_run(p_run_id bigint, p_by text) RETURNS text
