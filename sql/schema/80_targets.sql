@@ -13,9 +13,9 @@ CREATE TABLE rights.target (
 
 INSERT INTO rights.target (target, targets, first_bucket, last_bucket) VALUES (1, 1, 0, 1023);
 
-GRANT USAGE ON SCHEMA rights TO spk_finance;
+GRANT USAGE ON SCHEMA rights TO spk_finance, spk_exchange;
 GRANT SELECT ON rights.target
-TO spk_processing, spk_register, spk_issuing, spk_operator, spk_finance;
+TO spk_processing, spk_register, spk_issuing, spk_operator, spk_finance, spk_exchange;
 
 -- A card of which the other databases do not know the latest. Written with the change itself and
 -- taken away when they have it: a change may be told late, but is never forgotten.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,18 +17,20 @@ from aiohttp.test_utils import TestServer
 from processing.exchange.dci.envelope import iso, read_envelope
 from processing.exchange.dci.notices import NOTICE_RECORDS_MAX, Notices
 from processing.exchange.dci.outbox import ATTEMPTS_MAX, Outbox, pause_seconds
+from processing.exchange.dci.running import running_exchange
 from processing.exchange.dci.signature import new_signing_keys, read_jwks, verify
 from processing.exchange.dci.store import DciStore
 from processing.exchange.dci.tasks import forget_old
-from processing.exchange.dci.tokens import OutgoingTokens
+from processing.exchange.dci.tokens import ExchangeFolder, OutgoingTokens
 from processing.kernel.config import LogFormat, LogLevel
 from processing.kernel.database import open_pool
 from processing.kernel.log import open_log
 from processing.kernel.roles import Role
+from processing.kernel.target_pools import TargetPools, alone
 from tests.exchange import people as p
 from tests.exchange.partner import BENEFITS, CENTRE, PARTNER, PENSIONS, Town, by_expression, by_id
+from tests.plugins.live_centre import assert_until
 
-CALLBACKS = {"on-search": "/registry/on-search", "notify": "/registry/notify"}
 DAY_MS = 86_400_000
 
 
@@ -390,6 +393,31 @@ async def test_what_others_answer_is_taken_when_it_was_asked_for(judged: Town) -
         assert (status, told["message"]["ack_status"]) == (200, "ACK")
     async with judged.database.connect() as connection:
         assert await connection.fetchval("SELECT count(*) FROM exchange.inbox") == 5
+
+
+async def test_the_room_delivers_by_itself_once_it_is_set_up(post: Post, tmp_path: Any) -> None:
+    partner, town = post.town.partner, post.town
+    log = open_log(LogFormat.JSON, LogLevel.DEBUG, io.StringIO())
+
+    @contextlib.asynccontextmanager
+    async def pools(role: Role) -> AsyncIterator[TargetPools]:
+        pool = await open_pool(town.database.dsn(role), role, "test room")
+        try:
+            yield alone(pool)
+        finally:
+            await pool.close()
+
+    async with running_exchange(tmp_path, pools, town.clock, log) as nothing:
+        assert nothing is None
+    folder = ExchangeFolder(tmp_path)
+    folder.create(CENTRE, replace=False)
+    folder.tokens().keep(PARTNER, "partners-token")
+    await partner.ask("/registry/search", partner.searches(by_id(p.ANNA_SNILS)))
+    async with running_exchange(tmp_path, pools, town.clock, log) as server:
+        assert server is not None
+        assert len(server.jwks()["keys"]) == 2
+        await assert_until(lambda: post.listener.got, "the answer came")
+    post.listener.raw.clear()
 
 
 async def test_old_rows_are_erased(post: Post) -> None:
