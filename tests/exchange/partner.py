@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import uuid4
@@ -90,7 +91,7 @@ class Partner:
         """Send bytes; status and answer, which must be what the description says."""
         headers.setdefault("Authorization", f"Bearer {token or self.token}")
         headers.setdefault("Content-Type", "application/json")
-        async with self.client.post(path, data=body, headers=headers) as answer:
+        async with self.client.post(path, data=io.BytesIO(body), headers=headers) as answer:
             told = msgspec.json.decode(await answer.read(), type=dict[str, Any])
             if self.published is not None and path in ACTIONS:
                 assert self.published.response_faults(path, answer.status, told) == []

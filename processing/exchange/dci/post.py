@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any, Final
 
 import aiohttp
@@ -40,7 +41,9 @@ async def post_raw(
     try:
         async with (
             asyncio.timeout(POST_TIMEOUT_MS / 1000),
-            session.post(uri, data=body, headers=headers, allow_redirects=False) as answer,
+            session.post(
+                uri, data=io.BytesIO(body), headers=headers, allow_redirects=False
+            ) as answer,
         ):
             content = bytearray()
             async for chunk in answer.content.iter_chunked(64 * 1024):
