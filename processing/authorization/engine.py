@@ -61,10 +61,8 @@ SIGNED_AT_MAX_MS: Final = 253_402_300_799_999
 AWAY: Final = (DatabaseError, asyncpg.InterfaceError, *LOST)
 """What says that the database could not be asked, or that its answer was lost."""
 
-OFFERED: Final = frozenset(
-    {Kind.INQUIRY, Kind.RESERVE, Kind.SALE, Kind.COMPLETION, Kind.RETURN, Kind.REVERSAL}
-)
-"""Kinds that this release decides; the others are answered with NOT_SUPPORTED."""
+OFFERED: Final = frozenset(Kind)
+"""Kinds that this release decides; another would be answered with NOT_SUPPORTED."""
 
 
 # Asking an enum for a member takes as long as three look-ups.

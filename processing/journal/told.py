@@ -10,7 +10,15 @@ import asyncpg
 import msgspec
 
 from processing.kernel.target_pools import TargetPools
-from processing.wire.explanation import Audience, Explanation, ItemName, Names, ServiceName, explain
+from processing.wire.explanation import (
+    Audience,
+    Explanation,
+    ItemName,
+    Names,
+    RefusalText,
+    ServiceName,
+    explain,
+)
 from processing.wire.figures import Language
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import Kind
@@ -105,4 +113,9 @@ def _names(row: asyncpg.Record) -> Names:
             row["service_ru"], row["service_en"], row["consumes"]
         )
     zone: tzinfo = UTC if row["time_zone"] is None else ZoneInfo(row["time_zone"])
-    return Names(items, services, zone)
+    refusals = {}
+    if row["refusal_ru"] is not None:
+        refusals[row["service"], Outcome(row["outcome"])] = RefusalText(
+            row["refusal_ru"], row["refusal_en"], row["remedy_ru"], row["remedy_en"]
+        )
+    return Names(items, services, zone, refusals)

@@ -137,13 +137,22 @@ def directory_of(catalogue: Catalogue) -> Directory:
     """Return what regulations may refer to in this region."""
     return Directory(
         measures={entry.measure: entry.name_ru for entry in catalogue.measure},
-        opened=frozenset(name for entry in catalogue.category for name in entry.measures),
+        opened={
+            entry.measure: categories
+            for entry in catalogue.measure
+            if (categories := _opening(catalogue, entry.measure))
+        },
         items={
             entry.item: DirectoryItem(entry.item_class, entry.unit_okei, entry.scale)
             for entry in catalogue.item
         },
         provider_kinds=frozenset(entry.kind for entry in catalogue.provider),
     )
+
+
+def _opening(catalogue: Catalogue, measure: str) -> frozenset[str]:
+    """Return the categories that open a measure."""
+    return frozenset(one.category for one in catalogue.category if measure in one.measures)
 
 
 def faults_of(catalogue: Catalogue, services: Set[str]) -> Iterator[str]:

@@ -99,6 +99,8 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     valid_from: date
     valid_to: date
     priority: int = 100
+    item: str | None = None
+    course_days: int | None = None
 
 
 class Entitlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +116,16 @@ class Entitlement(msgspec.Struct, frozen=True, kw_only=True):
     decision_number: str
     decided_on: date
     allowances: tuple[Allowance, ...]
+
+
+class HolderFact(msgspec.Struct, frozen=True, gc=False):
+    """What services ask about a citizen: a policy in force, the provider attached to (its code)."""
+
+    holder_id: bytes
+    fact: str
+    valid_from: date
+    valid_to: date
+    provider_code: str | None
 
 
 class PrescribedAllowance(msgspec.Struct, frozen=True, gc=False):

@@ -16,12 +16,13 @@ import msgspec
 from processing.kernel.errors import ConfigurationError
 from processing.region.catalogue import Catalogue, HolderKind, NormEntry
 from processing.region.chance import uuid7_shape
-from processing.region.families import age_on
+from processing.region.families import ADULT_AGE, age_on
 from processing.region.model import (
     Allowance,
     Certificate,
     Citizen,
     Entitlement,
+    HolderFact,
     Holding,
     Household,
     PrescribedAllowance,
@@ -43,6 +44,7 @@ class Rights(msgspec.Struct, frozen=True):
     holdings: tuple[tuple[bytes, Holding], ...]
     entitlements: tuple[Entitlement, ...]
     prescribed: tuple[PrescribedAllowance, ...]
+    facts: tuple[HolderFact, ...] = ()
 
 
 class RightsRules:
@@ -57,6 +59,8 @@ class RightsRules:
     ) -> None:
         self._today = today
         self._region = catalogue.region.region
+        self._regulations = regulations
+        self._clinics = [entry.code for entry in catalogue.provider if entry.kind == "clinic"]
         self._last_day = min(one.regulation.valid_to for one in regulations)
         self._measures = {entry.measure: entry for entry in catalogue.measure}
         self._items = {entry.item_class: entry for entry in catalogue.item}
@@ -85,10 +89,12 @@ class RightsRules:
         holdings: list[tuple[bytes, Holding]] = []
         entitlements: list[Entitlement] = []
         prescribed: list[PrescribedAllowance] = []
+        facts: list[HolderFact] = []
         for citizen in household.members:
             held = [*self._insured(citizen), *citizen.holdings]
             holdings += [(citizen.citizen_id, holding) for holding in held]
             age = age_on(citizen.person.birth_date, self._today)
+            facts += self._facts(citizen, age)
             entitlements += self._from_norms(citizen.citizen_id, HolderKind.CITIZEN, held, 1, age)
             entitlements += self._from_prescriptions(citizen, prescribed)
             entitlements += [self._from_certificate(citizen, one) for one in citizen.certificates]
@@ -98,7 +104,7 @@ class RightsRules:
             [holding for _, holding in holdings],
             len(household.members),
         )
-        return Rights(tuple(holdings), tuple(entitlements), tuple(prescribed))
+        return Rights(tuple(holdings), tuple(entitlements), tuple(prescribed), tuple(facts))
 
     def _insured(self, citizen: Citizen) -> Iterator[Holding]:
         """Give the category of everybody with a policy, from birth or the first of January."""
@@ -142,7 +148,7 @@ class RightsRules:
                 item_class=norm.item_class,
                 unit_okei=norm.unit_okei,
                 scale=norm.scale,
-                granted=norm.granted * members,
+                granted=self._granted(norm, members),
                 period=CODES[norm.period],
                 valid_from=first,
                 valid_to=holding.valid_to,
@@ -153,6 +159,24 @@ class RightsRules:
         return self._entitlement(
             holder_id, entitlement_id, measure, holding.category, holding, allowances
         )
+
+    def _granted(self, norm: NormEntry, members: int) -> int:
+        """Return what so many people have: by the regulation's norm, or else by the catalogue's."""
+        for regulation in self._regulations:
+            if found := regulation.norm(norm.measure, norm.item_class, members):
+                return found.granted(members)
+        return norm.granted * members
+
+    def _facts(self, citizen: Citizen, age: int) -> Iterator[HolderFact]:
+        """Give the policy of everybody insured, and the clinic to which they are attached."""
+        if citizen.enp is None or not self._clinics:
+            return
+        first = max(citizen.person.birth_date, date(self._today.year, 1, 1))
+        yield HolderFact(citizen.citizen_id, "policy", first, self._last_day, None)
+        # Clinics in the catalogue's order: the adults', the children's, and one of the country.
+        number = 1 if age < ADULT_AGE else 2 * (citizen.citizen_id[-1] % 16 == 15)
+        clinic = self._clinics[number % len(self._clinics)]
+        yield HolderFact(citizen.citizen_id, "attachment", first, self._last_day, clinic)
 
     def _from_prescriptions(
         self, citizen: Citizen, prescribed: list[PrescribedAllowance]

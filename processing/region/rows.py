@@ -15,14 +15,21 @@ from processing.region.catalogue import Catalogue
 from processing.region.chance import ID_EPOCH_MS
 from processing.region.model import Citizen, Entitlement, Household
 from processing.region.rights import Rights, derived_id
-from processing.regulations.compiling import PriceRuleRow, ServiceRow, compile_regulation
+from processing.regulations.compiling import (
+    NormRow,
+    PriceRuleRow,
+    RefusalRow,
+    RequirementRow,
+    ServiceRow,
+    compile_regulation,
+)
 from processing.regulations.document import Regulation
 
 SHIPPED_BY: Final = "release"
 APPROVED_BY: Final = "spk region create"
 """Who proposed and who approved the regulations of a synthetic region."""
 
-Value = bytes | str | int | bool | date | datetime | None
+Value = bytes | str | int | bool | date | datetime | tuple[str, ...] | None
 Row = tuple[Value, ...]
 
 
@@ -43,6 +50,9 @@ REGION: Final = Table("regulations", "region", ("region", "time_zone", "name_ru"
 MEASURE: Final = Table("regulations", "measure", ("measure", "name_ru", "name_en", "funding"))
 SERVICE: Final = Table("regulations", "service", ServiceRow.__struct_fields__)
 PRICE_RULE: Final = Table("regulations", "price_rule", PriceRuleRow.__struct_fields__)
+REQUIREMENT: Final = Table("regulations", "requirement", RequirementRow.__struct_fields__)
+NORM: Final = Table("regulations", "norm", NormRow.__struct_fields__)
+REFUSAL: Final = Table("regulations", "refusal", RefusalRow.__struct_fields__)
 DOCUMENT: Final = Table(
     "regulations",
     "document",
@@ -188,7 +198,14 @@ ALLOWANCE: Final = Table(
         "valid_from",
         "valid_to",
         "priority",
+        "item",
+        "course_days",
     ),
+)
+HOLDER_FACT: Final = Table(
+    "rights",
+    "holder_fact",
+    ("bucket", "holder_id", "fact", "valid_from", "valid_to", "provider_code"),
 )
 
 TABLES: Final = (
@@ -196,6 +213,9 @@ TABLES: Final = (
     MEASURE,
     SERVICE,
     PRICE_RULE,
+    REQUIREMENT,
+    NORM,
+    REFUSAL,
     DOCUMENT,
     ITEM,
     CATEGORY_MEASURE,
@@ -214,6 +234,7 @@ TABLES: Final = (
     DECISION,
     ENTITLEMENT,
     ALLOWANCE,
+    HOLDER_FACT,
 )
 """Every table that is written; a table stands after those it refers to."""
 
@@ -244,6 +265,9 @@ def add_catalogue(batch: Batch, catalogue: Catalogue, regulations: Iterable[Regu
         compiled = compile_regulation(regulation)
         add[SERVICE].append(msgspec.structs.astuple(compiled.service))
         add[PRICE_RULE] += map(msgspec.structs.astuple, compiled.price_rules)
+        add[REQUIREMENT] += map(msgspec.structs.astuple, compiled.requirements)
+        add[NORM] += map(msgspec.structs.astuple, compiled.norms)
+        add[REFUSAL] += map(msgspec.structs.astuple, compiled.refusals)
         add[DOCUMENT].append(_document_row(regulation))
     add[ITEM] += [
         (i.item, i.item_class, i.unit_okei, i.scale, i.cap_kopecks, i.name_ru, i.name_en)
@@ -384,6 +408,17 @@ def add_household(batch: Batch, region: int, household: Household, rights: Right
         for one in rights.entitlements
     ]
     _add_entitlements(batch, rights.entitlements)
+    add[HOLDER_FACT] += [
+        (
+            bucket_of(one.holder_id),
+            one.holder_id,
+            one.fact,
+            one.valid_from,
+            one.valid_to,
+            one.provider_code,
+        )
+        for one in rights.facts
+    ]
 
 
 def _citizen_row(region: int, citizen: Citizen) -> Row:
@@ -436,5 +471,7 @@ def _add_entitlements(batch: Batch, entitlements: Iterable[Entitlement]) -> None
                     right.valid_from,
                     right.valid_to,
                     right.priority,
+                    right.item,
+                    right.course_days,
                 )
             )

@@ -7,13 +7,13 @@ and what says two things at once is a fault at publication.
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
 from collections.abc import Collection, Iterator
 from itertools import chain
 
 from processing.regulations.directory import Directory
-from processing.regulations.document import Case, Regulation
+from processing.regulations.document import Case, Consumes, Regulation
 from processing.regulations.faults import DocumentError, Fault, Path
+from processing.regulations.reach import reach_faults
 from processing.wire.outcome import Outcome
 
 
@@ -28,8 +28,10 @@ def faults_of(regulation: Regulation, directory: Directory) -> Iterator[Fault]:
     return chain(
         _head_faults(regulation, directory),
         _clause_faults(regulation, directory),
-        _twins(regulation),
-        _uncovered_clauses(regulation),
+        reach_faults(regulation, directory),
+        _transaction_faults(regulation),
+        _norm_faults(regulation, directory),
+        _unshown(regulation),
         *(_case_faults(regulation, directory, number) for number in range(len(regulation.cases))),
     )
 
@@ -49,11 +51,25 @@ def _head_faults(regulation: Regulation, directory: Directory) -> Iterator[Fault
 
 
 def _clause_faults(regulation: Regulation, directory: Directory) -> Iterator[Fault]:
+    takes = regulation.transaction.consumes is not Consumes.NOTHING
     for number, clause in enumerate(regulation.clauses):
-        path = ("clause", number, "measure")
-        if clause.measure not in directory.measures:
+        path: Path = ("clause", number, "measure")
+        if clause.measure is None:
+            if takes:
+                yield regulation.source.fault(
+                    ("clause", number),
+                    "нет поля measure; добавьте его",
+                    "field measure is missing; add it",
+                )
+        elif not takes:
+            yield regulation.source.fault(
+                path,
+                'услуга ничего не расходует (consumes = "nothing"): мера ей не нужна; уберите её',
+                'the service takes nothing (consumes = "nothing") and needs no measure; remove it',
+            )
+        elif clause.measure not in directory.measures:
             yield _points_nowhere(regulation, path, clause.measure, directory.measures)
-        elif clause.measure not in directory.opened:
+        elif not directory.opened.get(clause.measure):
             yield regulation.source.fault(
                 path,
                 f"меру {clause.measure} не открывает ни одна категория: её никто не получит; "
@@ -63,47 +79,74 @@ def _clause_faults(regulation: Regulation, directory: Directory) -> Iterator[Fau
             )
 
 
-def _twins(regulation: Regulation) -> Iterator[Fault]:
-    """Give clauses of one number, and clauses that price one measure twice."""
-    numbers: defaultdict[str, list[int]] = defaultdict(list)
-    measures: defaultdict[str, list[int]] = defaultdict(list)
-    for number, clause in enumerate(regulation.clauses):
-        numbers[clause.clause].append(number)
-        measures[clause.measure].append(number)
-    for name, places in numbers.items():
-        for place in places[1:]:
-            yield regulation.source.fault(
-                ("clause", place, "clause"),
-                f"пункт {name} уже есть; дайте другой номер",
-                f"there is a clause {name} already; give it another number",
-            )
-    for measure, places in measures.items():
-        first = regulation.clauses[places[0]].clause
-        for place in places[1:]:
-            yield regulation.source.fault(
-                ("clause", place, "measure"),
-                f"цену по мере {measure} уже задаёт пункт {first}: из двух правил неясно, какое "
-                "верно; оставьте одно",
-                f"clause {first} prices {measure} already: of two rules none is the right one; "
-                "keep one",
-            )
+def _transaction_faults(regulation: Regulation) -> Iterator[Fault]:
+    transaction, source = regulation.transaction, regulation.source
+    if regulation.visit is not None and transaction.reserve_minutes is not None:
+        yield source.fault(
+            ("transaction", "reserve_minutes"),
+            "услугу с началом и окончанием нельзя ещё и откладывать; уберите reserve_minutes",
+            "what has a start and a finish cannot be reserved as well; remove reserve_minutes",
+        )
+    if regulation.visit is not None and transaction.consumes is Consumes.NOTHING:
+        yield source.fault(
+            ("visit",),
+            "услуга ничего не расходует: начало и окончание отмечать незачем; уберите [visit]",
+            "the service consumes nothing: it needs no start and finish; remove [visit]",
+        )
+    if transaction.refill_days and transaction.refill_percent is None:
+        yield source.fault(
+            ("transaction", "refill_days"),
+            "без refill_percent не действует; добавьте refill_percent, например 100",
+            "has no effect without refill_percent; add refill_percent, such as 100",
+        )
 
 
-def _uncovered_clauses(regulation: Regulation) -> Iterator[Fault]:
+def _norm_faults(regulation: Regulation, directory: Directory) -> Iterator[Fault]:
+    classes = {entry.item_class for entry in directory.items.values()}
+    for number, norm in enumerate(regulation.norms):
+        if norm.item_class not in classes:
+            where: Path = ("norm", number, "item_class")
+            yield _points_nowhere(regulation, where, norm.item_class, classes)
+
+
+def _unshown(regulation: Regulation) -> Iterator[Fault]:
+    """Give clauses and requirements, and categories of a clause, that no case shows."""
     shown = {case.clause for case in regulation.cases}
-    for number, clause in enumerate(regulation.clauses):
-        if clause.clause not in shown:
-            yield regulation.source.fault(
-                ("clause", number),
-                f"пункт {clause.clause} не показан ни одним примером; добавьте [[case]]",
-                f"no example shows clause {clause.clause}; add a [[case]]",
-            )
+    for table, numbers in (
+        ("clause", [one.clause for one in regulation.clauses]),
+        ("requirement", [one.clause for one in regulation.requirements]),
+    ):
+        for place, number in enumerate(numbers):
+            if number not in shown:
+                yield regulation.source.fault(
+                    (table, place),
+                    f"пункт {number} не показан ни одним примером; добавьте [[case]]",
+                    f"no example shows clause {number}; add a [[case]]",
+                )
+    for place, clause in enumerate(regulation.clauses):
+        held = {
+            right.category
+            for case in regulation.cases
+            if case.clause == clause.clause
+            for right in case.rights
+            if right.measure == clause.measure
+        }
+        for at, category in enumerate(clause.categories):
+            if clause.clause in shown and category not in held:
+                yield regulation.source.fault(
+                    ("clause", place, "categories", at),
+                    f"категорию {category} пункта {clause.clause} не показывает ни один пример; "
+                    "добавьте [[case]] с правом этой категории",
+                    f"no example shows category {category} of clause {clause.clause}; add a "
+                    "[[case]] with a right of that category",
+                )
 
 
 def _case_faults(regulation: Regulation, directory: Directory, number: int) -> Iterator[Fault]:
     case, head, source = regulation.cases[number], regulation.regulation, regulation.source
     path: Path = ("case", number)
-    clauses = [clause.clause for clause in regulation.clauses]
+    clauses = [one.clause for one in regulation.clauses]
+    clauses += [one.clause for one in regulation.requirements]
     if case.clause not in clauses:
         yield _points_nowhere(regulation, (*path, "clause"), case.clause, clauses)
     if case.day is not None and not head.valid_from <= case.day <= head.valid_to:
@@ -113,25 +156,62 @@ def _case_faults(regulation: Regulation, directory: Directory, number: int) -> I
             f"the regulation is in force from {head.valid_from} to {head.valid_to}; take a day "
             "between them",
         )
-    for place, line in enumerate(case.lines):
-        if line.item not in directory.items:
-            where = (*path, "lines", place, "item")
-            yield _points_nowhere(regulation, where, line.item, directory.items)
-    classes = {entry.item_class for entry in directory.items.values()}
-    for place, right in enumerate(case.rights):
-        where = (*path, "rights", place)
-        if right.item_class not in classes:
-            yield _points_nowhere(regulation, (*where, "item_class"), right.item_class, classes)
-        if right.measure not in directory.measures:
-            known = directory.measures
-            yield _points_nowhere(regulation, (*where, "measure"), right.measure, known)
-        if right.used > right.granted:
+    for field, lines in (("lines", case.lines), ("finish_lines", case.finish_lines or ())):
+        for place, line in enumerate(lines):
+            if line.item not in directory.items:
+                where = (*path, field, place, "item")
+                yield _points_nowhere(regulation, where, line.item, directory.items)
+    for place in range(len(case.rights)):
+        yield from _right_faults(regulation, directory, case, (*path, "rights", place))
+    for field in ("minutes", "finish_lines"):
+        if getattr(case, field) is not None and regulation.visit is None:
             yield source.fault(
-                (*where, "used"),
-                f"использовано больше, чем назначено ({right.granted})",
-                f"more is used than was granted ({right.granted})",
+                (*path, field),
+                "у этой услуги нет начала и окончания; добавьте [visit] или уберите поле",
+                "this service has no start and finish; add [visit] or remove the field",
             )
+    if case.finish_lines is not None and case.minutes is None:
+        yield source.fault(
+            (*path, "finish_lines"),
+            "без minutes окончания нет; добавьте minutes",
+            "there is no finish without minutes; add minutes",
+        )
     yield from _expectation_faults(regulation, case, path)
+
+
+def _right_faults(
+    regulation: Regulation, directory: Directory, case: Case, path: Path
+) -> Iterator[Fault]:
+    """Give what is wrong with the right of a case that stands at `path`."""
+    source, right = regulation.source, case.rights[int(path[-1])]
+    classes = {entry.item_class for entry in directory.items.values()}
+    if right.item_class not in classes:
+        yield _points_nowhere(regulation, (*path, "item_class"), right.item_class, classes)
+    if right.measure not in directory.measures:
+        yield _points_nowhere(regulation, (*path, "measure"), right.measure, directory.measures)
+    opening = directory.opened.get(right.measure, frozenset())
+    if right.category is not None and right.category not in opening:
+        yield _points_nowhere(regulation, (*path, "category"), right.category, opening)
+    members = [name for name, one in directory.items.items() if one.item_class == right.item_class]
+    if right.item is not None and right.item not in members:
+        yield _points_nowhere(regulation, (*path, "item"), right.item, members)
+    if right.granted is None and not regulation.norm(
+        right.measure, right.item_class, case.people or 1
+    ):
+        yield source.fault(
+            path,
+            "нет поля granted, и нормы для этого права нет; добавьте granted или [[norm]]",
+            "field granted is missing, and there is no norm for this right; add granted or a "
+            "[[norm]]",
+        )
+        return
+    granted, _ = regulation.granted(case, right)
+    if right.used > granted:
+        yield source.fault(
+            (*path, "used"),
+            f"использовано больше, чем назначено ({granted})",
+            f"more is used than was granted ({granted})",
+        )
 
 
 def _expectation_faults(regulation: Regulation, case: Case, path: Path) -> Iterator[Fault]:
@@ -142,7 +222,8 @@ def _expectation_faults(regulation: Regulation, case: Case, path: Path) -> Itera
         yield _points_nowhere(regulation, (*where, "outcome"), expect.outcome, decided)
         return
     approved = Outcome[expect.outcome].approved
-    lines = len(case.lines) if approved else 0
+    given = case.lines if case.finish_lines is None else case.finish_lines
+    lines = len(given) if approved else 0
     if len(expect.covered_kopecks) != lines:
         yield source.fault(
             (*where, "covered_kopecks"),

@@ -16,10 +16,10 @@ class ItemEntry(msgspec.Struct, frozen=True):
 class Directory(msgspec.Struct, frozen=True, kw_only=True):
     """The codes that a regulation may use.
 
-    `measures` gives the names; `opened` are those that some benefit category opens.
+    `measures` gives the names; `opened` the benefit categories that open each of them.
     """
 
     measures: dict[str, str]
-    opened: frozenset[str]
+    opened: dict[str, frozenset[str]]
     items: dict[str, ItemEntry]
     provider_kinds: frozenset[str]

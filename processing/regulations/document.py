@@ -24,6 +24,7 @@ class Consumes(StrEnum):
     QUANTITY = "quantity"
     KOPECKS = "kopecks"
     ONE_PER_LINE = "one per line"
+    NOTHING = "nothing"
 
 
 class Shortage(StrEnum):
@@ -38,6 +39,30 @@ class EvidenceWord(StrEnum):
 
     TAP = "tap"
     PIN = "pin"
+
+
+class HolderFact(StrEnum):
+    """What a service may ask about a citizen: a policy in force, the provider attached to."""
+
+    POLICY = "policy"
+    ATTACHMENT = "attachment"
+
+
+class Notice(StrEnum):
+    """Of what the citizen is told."""
+
+    APPROVED = "approved"
+    DECLINED = "declined"
+    USED_UP = "used up"
+    EXPIRED = "expired"
+
+
+class Report(StrEnum):
+    """To whom it is reported what was given."""
+
+    AGENCY = "agency"
+    EGISSO = "egisso"
+    FFOMS = "ffoms"
 
 
 class Period(StrEnum):
@@ -55,6 +80,7 @@ CODES: Final[dict[StrEnum, int]] = {
     Consumes.QUANTITY: 1,
     Consumes.KOPECKS: 2,
     Consumes.ONE_PER_LINE: 3,
+    Consumes.NOTHING: 4,
     Shortage.REFUSE: 1,
     Shortage.COVER_WHAT_IS_LEFT: 2,
     EvidenceWord.TAP: 1,
@@ -68,6 +94,12 @@ CODES: Final[dict[StrEnum, int]] = {
 }
 """The document's words as the database's codes (sql/schema/10_regulations.sql, 30_rights.sql)."""
 
+PEOPLE_MAX: Final = 99
+"""Most people of one household that a norm counts."""
+
+VISIT_MAX_MINUTES: Final = 1_440
+"""Longest time for which a visit may last: a day."""
+
 RESERVE_MAX_MINUTES: Final = 44_640
 """Longest time for which a reservation may stand: 31 days."""
 
@@ -77,6 +109,8 @@ _Code = Annotated[str, msgspec.Meta(pattern=CODE)]
 _Item = Annotated[str, msgspec.Meta(pattern=ITEM)]
 _Number = Annotated[str, msgspec.Meta(pattern=NUMBER)]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
+_NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+_People = Annotated[int, msgspec.Meta(ge=1, le=PEOPLE_MAX)]
 _Kopecks = Annotated[int, msgspec.Meta(ge=0, le=10**12 - 1)]
 
 
@@ -103,42 +137,127 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """`[transaction]`: how one is carried out and what it takes from the citizen's rights.
 
     `reserve_minutes` says how long goods stay put aside; left out, the service takes no
-    reservations.
+    reservations. `substitution` tells whether a right to one item is open to others of its class.
+    Of a course the next is given when `refill_percent` of the time is over for which what was given
+    is meant, less `refill_days`; left out, whenever it is asked for.
     """
 
     consumes: Consumes
     shortage: Shortage
     evidence: EvidenceWord
+    substitution: bool = True
+    refill_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+    refill_days: Annotated[int, msgspec.Meta(ge=0, le=90)] = 0
     reserve_minutes: Annotated[int, msgspec.Meta(ge=1, le=RESERVE_MAX_MINUTES)] | None = None
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[visit]`: the card is presented at the start and again at the finish.
+
+    A visit that was not finished `minutes_max` after its start is as if it had not been.
+    `required`: it cannot be rung up at once instead.
+    """
+
+    minutes_max: Annotated[int, msgspec.Meta(ge=1, le=VISIT_MAX_MINUTES)]
+    required: bool
+
+
+class Reporting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[report]`: of what the citizen is told, and to whom it is reported."""
+
+    notify: tuple[Notice, ...] = ()
+    to: tuple[Report, ...] = ()
 
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[clause]]`: a measure that opens the service, and what it covers of the price.
 
-    `percent` of the price is covered, of a capped one at most up to the item's cap price.
+    `percent` of the price is covered, of a capped one at most up to the item's cap price. With
+    `categories` it is for these only, without for all that no other clause of the measure names.
+    Only a service that consumes nothing has clauses without a measure.
     """
 
     clause: _Number
     text_ru: _Text
     text_en: _Text
-    measure: _Code
+    measure: _Code | None = None
+    categories: tuple[_Code, ...] = ()
     percent: Annotated[int, msgspec.Meta(ge=0, le=100)]
     capped: bool
     tariff: Annotated[str, msgspec.Meta(pattern=TARIFF)]
 
 
+class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[requirement]]`: what must be known of the citizen for the service to be given.
+
+    `of_this_provider`: it must name the provider that gives the service. For `prolonged_days` after
+    its end it still counts, while it is being prolonged.
+    """
+
+    clause: _Number
+    text_ru: _Text
+    text_en: _Text
+    fact: HolderFact
+    of_this_provider: bool = False
+    prolonged_days: Annotated[int, msgspec.Meta(ge=0, le=366)] = 0
+
+
+class Norm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[norm]]`: how much the measure of `clause` grants a household of so many people.
+
+    `quantity` counts the smallest unit, for all together or, with `each`, for each of them.
+    """
+
+    clause: _Number
+    item_class: _Item
+    people_from: _People = 1
+    people_to: _People = PEOPLE_MAX
+    quantity: _NotNegative
+    each: bool
+    period: Period
+
+    def granted(self, people: int) -> int:
+        """Return what so many people have."""
+        return self.quantity * people if self.each else self.quantity
+
+
+class RefusalWords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[refusal]]`: what is said at the counter instead of an outcome's usual words."""
+
+    outcome: str
+    text_ru: _Name
+    text_en: _Name
+    remedy_ru: _Name
+    remedy_en: _Name
+
+
 class CaseRight(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A right that the citizen of a test case has; `used` of `granted` is gone already.
 
-    Amounts count the smallest unit: of the item's, or kopecks where the service takes these.
+    Amounts count the smallest unit: of the item's, or kopecks where the service takes these. Left
+    out, `granted` is the norm for the people of the case. `item` is the trade name that was
+    prescribed, `category` what opens the measure; a course is meant for `course_days`, the case's
+    day being `running_days` after it began.
     """
 
     measure: _Code
     item_class: _Item
-    granted: Annotated[int, msgspec.Meta(ge=0)]
-    used: Annotated[int, msgspec.Meta(ge=0)] = 0
-    period: Period = Period.TERM
+    granted: _NotNegative | None = None
+    used: _NotNegative = 0
+    period: Period | None = None
     priority: int = 100
+    category: _Code | None = None
+    item: _Item | None = None
+    course_days: Annotated[int, msgspec.Meta(ge=1, le=366)] | None = None
+    running_days: Annotated[int, msgspec.Meta(ge=0, le=366)] = 0
+
+
+class CaseFact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of the citizen of a test case; `ended_days` before its day it ended."""
+
+    fact: HolderFact
+    of_this_provider: bool = True
+    ended_days: Annotated[int, msgspec.Meta(ge=0, le=366)] = 0
 
 
 class CaseLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,15 +279,21 @@ class CaseExpect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[case]]`: an example that shows what a clause means, and that is run before publication.
 
-    It happens at noon of `day`, by default on the regulation's first day.
+    It happens at noon of `day`, by default on the regulation's first day. With `minutes` it is a
+    visit of that length, whose finish has `finish_lines`, by default the start's. `people` live in
+    the household.
     """
 
     clause: _Number
     title_ru: _Name
     day: date | None = None
     evidence: EvidenceWord | None = None
+    people: _People | None = None
     rights: tuple[CaseRight, ...] = ()
+    facts: tuple[CaseFact, ...] = ()
     lines: Annotated[tuple[CaseLine, ...], msgspec.Meta(min_length=1, max_length=28)]
+    minutes: Annotated[int, msgspec.Meta(ge=0, le=VISIT_MAX_MINUTES * 2)] | None = None
+    finish_lines: tuple[CaseLine, ...] | None = None
     expect: CaseExpect
 
     @property
@@ -183,7 +308,12 @@ class Regulation(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     regulation: Head
     transaction: Transaction
+    visit: Visit | None
+    report: Reporting
     clauses: tuple[Clause, ...]
+    requirements: tuple[Requirement, ...]
+    norms: tuple[Norm, ...]
+    refusals: tuple[RefusalWords, ...]
     cases: tuple[Case, ...]
 
     @property
@@ -191,9 +321,37 @@ class Regulation(msgspec.Struct, frozen=True, kw_only=True):
         """Service and version, as people quote them."""
         return f"{self.regulation.service} v{self.regulation.version}"
 
+    def norm(self, measure: str, item_class: str, people: int) -> Norm | None:
+        """Return what the document says of so many people's right; None if it says nothing."""
+        numbers = {clause.clause for clause in self.clauses if clause.measure == measure}
+        for norm in self.norms:
+            fits = norm.clause in numbers and norm.item_class == item_class
+            if fits and norm.people_from <= people <= norm.people_to:
+                return norm
+        return None
 
-_TABLES: Final = {"regulation": Head, "transaction": Transaction}
-_LISTS: Final = {"clause": Clause, "case": Case}
+    def granted(self, case: Case, right: CaseRight) -> tuple[int, Period]:
+        """Return amount and period of a test case's right: its own, or the norm's."""
+        norm = self.norm(right.measure, right.item_class, case.people or 1)
+        amount = norm.granted(case.people or 1) if right.granted is None and norm else right.granted
+        period = right.period or (norm.period if right.granted is None and norm else Period.TERM)
+        return amount or 0, period
+
+
+_TABLES: Final = {
+    "regulation": Head,
+    "transaction": Transaction,
+    "visit": Visit,
+    "report": Reporting,
+}
+_LISTS: Final = {
+    "clause": Clause,
+    "requirement": Requirement,
+    "norm": Norm,
+    "refusal": RefusalWords,
+    "case": Case,
+}
+_OPTIONAL: Final = {"visit", "report", "requirement", "norm", "refusal"}
 
 
 def read_regulation(data: bytes, name: str) -> Regulation:
@@ -203,11 +361,16 @@ def read_regulation(data: bytes, name: str) -> Regulation:
     `DocumentError` with what is wrong in each table.
     """
     source = read_source(data, name)
-    found = read_tables(source, _TABLES, _LISTS)
+    found = read_tables(source, _TABLES, _LISTS, _OPTIONAL)
     return Regulation(
         source=source,
         regulation=found["regulation"],
         transaction=found["transaction"],
+        visit=found["visit"],
+        report=found["report"] or Reporting(),
         clauses=found["clause"],
+        requirements=found["requirement"],
+        norms=found["norm"],
+        refusals=found["refusal"],
         cases=found["case"],
     )

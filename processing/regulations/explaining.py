@@ -24,6 +24,7 @@ _RULES: Final[dict[Language, dict[Consumes | Shortage | EvidenceWord, str]]] = {
         Consumes.QUANTITY: "Каждая строка берёт из права столько, сколько в ней отпущено.",
         Consumes.KOPECKS: "Каждая строка берёт из права столько рублей, сколько покрыто.",
         Consumes.ONE_PER_LINE: "Каждая строка берёт из права одну единицу.",
+        Consumes.NOTHING: "Право не нужно и не расходуется: услуга только записывается.",
         Shortage.REFUSE: "Если остатка не хватает, операция отклоняется целиком.",
         Shortage.COVER_WHAT_IS_LEFT: (
             "Если остатка не хватает, покрывается то, что осталось; за прочее платит гражданин."
@@ -35,6 +36,7 @@ _RULES: Final[dict[Language, dict[Consumes | Shortage | EvidenceWord, str]]] = {
         Consumes.QUANTITY: "Each line takes from the right what is handed over in it.",
         Consumes.KOPECKS: "Each line takes from the right as many roubles as are covered.",
         Consumes.ONE_PER_LINE: "Each line takes one unit from the right.",
+        Consumes.NOTHING: "No right is needed, and none is used: the service is only recorded.",
         Shortage.REFUSE: "When less is left than is asked for, the whole is refused.",
         Shortage.COVER_WHAT_IS_LEFT: (
             "When less is left than is asked for, what is left is covered; the citizen pays the "
@@ -73,7 +75,9 @@ def _lines(regulation: Regulation, directory: Directory, language: Language) -> 
     rules = _RULES[language]
     yield rules[transaction.evidence]
     yield rules[transaction.consumes]
-    yield rules[transaction.shortage]
+    if transaction.consumes is not Consumes.NOTHING:
+        yield rules[transaction.shortage]
+    yield from _conditions(regulation, language)
     if (minutes := transaction.reserve_minutes) is not None:
         yield (
             f"Можно отложить на срок до {_duration(minutes, language)}."
@@ -85,19 +89,103 @@ def _lines(regulation: Regulation, directory: Directory, language: Language) -> 
         yield f"## {'Пункт' if russian else 'Clause'} {clause.clause}"
         yield ""
         yield f"{clause.text_ru if russian else clause.text_en}."
-        yield _price(clause, directory, language)
+        if clause.measure is not None:
+            yield _price(clause, clause.measure, directory, language)
+        yield from _norms(regulation, clause, language)
         if russian:
             cases = [case for case in regulation.cases if case.clause == clause.clause]
             yield from ("", "Примеры:", "", *(f"* {_example(case)}" for case in cases))
+    yield from _requirements(regulation, language)
+    yield from _refusals(regulation, language)
 
 
-def _price(clause: Clause, directory: Directory, language: Language) -> str:
-    measure = f"{directory.measures.get(clause.measure, '?')} ({clause.measure})"
+def _conditions(regulation: Regulation, language: Language) -> Iterator[str]:
+    """Give what else is asked of a transaction."""
+    russian, transaction, visit = language == "ru", regulation.transaction, regulation.visit
+    if not transaction.substitution:
+        yield (
+            "Назначенное по торговому наименованию другим того же класса не заменяется."
+            if russian
+            else "What was granted by its trade name is not replaced by another of its class."
+        )
+    if (percent := transaction.refill_percent) is not None:
+        days = transaction.refill_days
+        ru = f" и {days} сут до того" if days else ""
+        en = f", less {days} d" if days else ""
+        yield (
+            f"Курс выдаётся по частям: следующая — когда прошло {percent} % срока, на который "
+            f"рассчитано выданное{ru}."
+            if russian
+            else f"A course is given in parts: the next when {percent} % of the time is over for "
+            f"which what was given is meant{en}."
+        )
+    if visit is not None:
+        longest = _duration(visit.minutes_max, language)
+        yield (
+            f"Карту прикладывают в начале и в конце; не позже чем через {longest} после начала, "
+            "иначе услуга не засчитывается."
+            if russian
+            else f"The card is presented at the start and at the finish, within {longest}; else "
+            "the service does not count."
+        )
+        if not visit.required:
+            yield (
+                "Можно провести и сразу, без начала и окончания."
+                if russian
+                else "It may be rung up at once as well, without start and finish."
+            )
+    if regulation.report.notify or regulation.report.to:
+        notify, to = (
+            ", ".join(words) or "—" for words in (regulation.report.notify, regulation.report.to)
+        )
+        yield (
+            f"Гражданину сообщают: {notify}. Отчёт: {to}."
+            if russian
+            else f"The citizen is told: {notify}. Reported to: {to}."
+        )
+
+
+def _norms(regulation: Regulation, clause: Clause, language: Language) -> Iterator[str]:
+    for norm in regulation.norms:
+        if norm.clause == clause.clause:
+            people, period = f"{norm.people_from}–{norm.people_to}", norm.period
+            each = ("на каждого", "each") if norm.each else ("на всех", "for all together")
+            yield (
+                f"Норма {norm.item_class}, {people} чел.: {norm.quantity} {each[0]} ({period})."
+                if language == "ru"
+                else f"Norm of {norm.item_class}, {people} people: {norm.quantity} {each[1]} "
+                f"({period})."
+            )
+
+
+def _requirements(regulation: Regulation, language: Language) -> Iterator[str]:
+    for one in regulation.requirements:
+        russian = language == "ru"
+        yield from ("", f"## {'Условие' if russian else 'Condition'} {one.clause}", "")
+        yield f"{one.text_ru if russian else one.text_en}."
+        cases = [case for case in regulation.cases if case.clause == one.clause]
+        if russian:
+            yield from ("", "Примеры:", "", *(f"* {_example(case)}" for case in cases))
+
+
+def _refusals(regulation: Regulation, language: Language) -> Iterator[str]:
+    if regulation.refusals:
+        yield from ("", "## Отказы" if language == "ru" else "## Refusals", "")
+    for one in regulation.refusals:
+        said = (one.text_ru, one.remedy_ru) if language == "ru" else (one.text_en, one.remedy_en)
+        yield f"* {one.outcome}: {said[0]}. {said[1]}."
+
+
+def _price(clause: Clause, code: str, directory: Directory, language: Language) -> str:
+    measure = f"{directory.measures.get(code, '?')} ({code})"
+    only = ", ".join(clause.categories)
     if language == "ru":
         cap = " от цены не выше предельной" if clause.capped else " от цены"
-        return f"Мера: {measure}. Покрывается {clause.percent} %{cap}. Тариф {clause.tariff}."
+        whom = f" Только для категорий {only}." if only else ""
+        return f"Мера: {measure}. Покрывается {clause.percent} %{cap}. Тариф {clause.tariff}.{whom}"
     cap = " of the price up to the cap" if clause.capped else " of the price"
-    return f"Measure: {measure}. Covered: {clause.percent} %{cap}. Tariff {clause.tariff}."
+    whom = f" Only for {only}." if only else ""
+    return f"Measure: {measure}. Covered: {clause.percent} %{cap}. Tariff {clause.tariff}.{whom}"
 
 
 def _example(case: Case) -> str:

@@ -71,12 +71,25 @@ CONSUMES_ONE: Final = 3
 """What a line takes from an allowance: its quantity, the kopecks covered, or one."""
 
 
+class RefusalText(msgspec.Struct, frozen=True):
+    """A refusal in a regulation's own words: what happened, and what would change it."""
+
+    ru: str
+    en: str
+    ru_remedy: str
+    en_remedy: str
+
+
 class Names(msgspec.Struct, frozen=True):
-    """What codes are called, and the time zone of the reader."""
+    """What codes are called, and the time zone of the reader.
+
+    `refusals` are the regulations' own texts, by service and outcome.
+    """
 
     items: Mapping[str, ItemName] = {}
     services: Mapping[str, ServiceName] = {}
     zone: tzinfo = UTC
+    refusals: Mapping[tuple[str, Outcome], RefusalText] = {}
 
 
 NO_NAMES: Final = Names()
@@ -98,6 +111,10 @@ OPERATORS_FACTS: Final = frozenset({"card_state"})
 """Facts that stay in the centre: in no answer to a terminal."""
 
 
+CASHIERS_GAPS: Final = frozenset({"item", "policy", "attachment", "substitute"})
+"""What may be told to a cashier to be missing: nothing of it says why somebody has rights."""
+
+
 def may_know(audience: Audience, name: str, value: str, outcome: Outcome) -> bool:
     """Whether this audience may be told this fact of an answer."""
     if audience is Audience.OPERATOR:
@@ -108,7 +125,7 @@ def may_know(audience: Audience, name: str, value: str, outcome: Outcome) -> boo
         return True
     if outcome is Outcome.NO_ENTITLEMENT:
         # Of the right that is missing a cashier learns nothing; of a wrong code, everything.
-        return name == "item" or (name, value) == ("missing", "item")
+        return name == "item" or (name == "missing" and value in CASHIERS_GAPS)
     return outcome is not Outcome.CARD_NOT_FOR_HOLDER
 
 
@@ -143,6 +160,9 @@ def explain(
         held, _ = _choose((HELD,), told)
         fact = ". ".join(part for part in (fact, held) if part)
     happened = told.one_of((text.ru, text.en))
+    if own := names.refusals.get((service, outcome)):
+        happened = told.one_of((own.ru, own.en))
+        better = told.one_of((own.ru_remedy, own.en_remedy))
     return Explanation(happened, fact, better or told.one_of(remedy), _rule(told))
 
 
@@ -322,6 +342,7 @@ BY_REGULATION: Final = frozenset(
         Outcome.AMOUNT_WRONG,
         Outcome.NO_ENTITLEMENT,
         Outcome.ALLOWANCE_EXHAUSTED,
+        Outcome.TOO_EARLY,
         Outcome.APPROVED_PARTLY,
         Outcome.APPROVED,
     }

@@ -77,6 +77,13 @@ _VERSION: Final = (
         when=(("reserve", "no"),),
     ),
     Sentence(
+        "Услуга «{service}» оказывается с отметкой начала и окончания",
+        '"{service}" is given with a start and a finish',
+        "Отметьте картой начало, а потом окончание",
+        "Have the card presented at the start, and again at the finish",
+        when=(("visit", "only"),),
+    ),
+    Sentence(
         "Операция подписана по версии {service_version}, с {since} действует версия {version}",
         "Signed under version {service_version}; version {version} is in force since {since}",
     ),
@@ -144,6 +151,29 @@ _NO_RIGHT: Final = (
         "Дело не в ваших правах: попросите проверить код товара",
         "This is not about your rights: ask to have the item's code checked",
         when=(("missing", "item"),),
+    ),
+    Sentence(
+        "Действующего полиса ОМС нет",
+        "There is no health insurance policy in force",
+        "Полис продлевает или выдаёт страховая медицинская организация",
+        "The insurance company renews or issues the policy",
+        when=(("missing", "policy"),),
+    ),
+    Sentence(
+        "Гражданин не прикреплён к этой организации",
+        "The citizen is not attached to this provider",
+        "Прикрепиться можно здесь по заявлению; экстренная помощь оказывается без прикрепления",
+        "One may be attached here on application; emergencies need no attachment",
+        when=(("missing", "attachment"),),
+    ),
+    Sentence(
+        "{item}: назначено другое торговое наименование, замена не разрешена",
+        "{item}: another trade name was prescribed, and no substitution is allowed",
+        "Отпустите назначенное; заменить может только врач",
+        "Give what was prescribed; only the doctor can change it",
+        "Заменить лекарство может только врач",
+        "Only the doctor can change the medicine",
+        when=(("missing", "substitute"),),
     ),
     Sentence(
         "{item}: право действует с {since}",
@@ -227,6 +257,17 @@ _SHORT: Final = (
     Sentence("{item}: остаток — {remaining}", "{item}: {remaining} left"),
 )
 
+_EARLY: Final = (
+    Sentence(
+        "{item}: следующая выдача — с {since}",
+        "{item}: to be given again from {since}",
+        "Отпустите с {since}",
+        "Give it on {since} or later",
+        "Приходите с {since}",
+        "Come on {since} or later",
+    ),
+)
+
 _CUT: Final = (
     Sentence(
         "{item}: по праву — ничего, запрошено — {asked}",
@@ -277,6 +318,7 @@ SENTENCES: Final[Mapping[Outcome, tuple[Sentence, ...]]] = {
     Outcome.ORIGINAL_MISMATCH: _MISMATCH,
     Outcome.NO_ENTITLEMENT: _NO_RIGHT,
     Outcome.ALLOWANCE_EXHAUSTED: _SHORT,
+    Outcome.TOO_EARLY: _EARLY,
     Outcome.RECORDED_IN_CONFLICT: (Sentence("Причина: {reason}", "Reason: {reason}"),),
     Outcome.APPROVED_PARTLY: _CUT,
     Outcome.APPROVED: _ORIGINAL,
@@ -347,6 +389,10 @@ CITIZEN_REMEDIES: Final[Mapping[Outcome, tuple[str, str]]] = {
         "От вас ничего не нужно: расхождение разберёт сверка",
         "Nothing is needed of you: reconciliation will settle it",
     ),
+    Outcome.TOO_EARLY: (
+        "Того, что выдано раньше, должно хватать: приходите позже",
+        "What you were given before should last: come later",
+    ),
     Outcome.APPROVED_PARTLY: ("Остальное вы оплачиваете сами", "You pay for the rest"),
 }
 """What the citizen can do where the outcome's own remedy (outcome.py) is the cashier's."""
@@ -368,6 +414,7 @@ FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "parent": ("терминал или поставщик", "terminal or provider"),
     "kind": ("вид операции", "kind of transaction"),
     "item": ("товар", "item"),
+    "challenge": ("номер, который центр дал началу", "the number that the centre gave the start"),
 }
 CARD_STATES: Final[Mapping[str, tuple[str, str]]] = {
     "1": ("действует", "active"),
@@ -403,6 +450,8 @@ EXAMPLES: Final[Mapping[Outcome, tuple[Mapping[str, str], ...]]] = {
         {"version": "4", "since": "2026-11-01", "reserve": "no"},
         {"version": "3", "until": "2026-10-31", "reserve": "no"},
         {"version": "3"},
+        {"version": "3", "visit": "only"},
+        {"version": "4", "since": "2026-11-01", "visit": "only"},
     ),
     Outcome.EVIDENCE_WEAK: ({"needed": "2", "given": "1"},),
     Outcome.AMOUNT_WRONG: (
@@ -425,6 +474,7 @@ EXAMPLES: Final[Mapping[Outcome, tuple[Mapping[str, str], ...]]] = {
         {"field": "parent"},
         {"field": "kind"},
         {"field": "item", "line": "1", "item": "ENALAPRIL"},
+        {"field": "challenge"},
         {"original": "completed"},
     ),
     Outcome.NO_ENTITLEMENT: (
@@ -433,6 +483,9 @@ EXAMPLES: Final[Mapping[Outcome, tuple[Mapping[str, str], ...]]] = {
         {"item": "ENALAPRIL", "missing": "ended", "until": "2026-10-31"},
         {"item": "ENALAPRIL", "missing": "service"},
         {"item": "ENALAPRIL-X", "missing": "item"},
+        {"item": "ENALAPRIL", "missing": "substitute"},
+        {"missing": "policy"},
+        {"missing": "attachment"},
     ),
     Outcome.ALLOWANCE_EXHAUSTED: (
         {"item": "ENALAPRIL", "remaining": "2", "asked": "3", "until": "2026-11-30"},
@@ -441,6 +494,7 @@ EXAMPLES: Final[Mapping[Outcome, tuple[Mapping[str, str], ...]]] = {
         {"item": "ENALAPRIL", "remaining": "0", "asked": "3", "ends": "2026-11-30"},
         {"item": "ENALAPRIL", "remaining": "1"},
     ),
+    Outcome.TOO_EARLY: ({"item": "ENALAPRIL", "since": "2026-11-30"},),
     Outcome.RECORDED_IN_CONFLICT: (
         {"reason": "602", "item": "ENALAPRIL", "remaining": "2", "until": "2026-11-30"},
         {"reason": "303", "card_state": "2"},
@@ -450,10 +504,12 @@ EXAMPLES: Final[Mapping[Outcome, tuple[Mapping[str, str], ...]]] = {
         {"item": "ENALAPRIL", "remaining": "2", "asked": "3"},
         {"item": "ENALAPRIL", "remaining": "0", "asked": "3"},
         {"item": "ENALAPRIL", "remaining": "0"},
+        {"item": "ENALAPRIL", "remaining": "2", "challenge": "4f6a9c0d1e2b3a495867f0e1d2c3b4a5"},
     ),
     Outcome.APPROVED: (
         {},
         {"expires": "2026-11-02T09:30:00Z"},
+        {"challenge": "4f6a9c0d1e2b3a495867f0e1d2c3b4a5", "expires": "2026-11-02T11:30:00Z"},
         *(
             {"original": state}
             for state in ("unknown", "reversed", "declined", "expired", "return")

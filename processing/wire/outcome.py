@@ -52,6 +52,7 @@ class Outcome(IntEnum):
 
     NO_ENTITLEMENT = 601
     ALLOWANCE_EXHAUSTED = 602
+    TOO_EARLY = 603
 
     RECORDED_IN_CONFLICT = 701
     APPROVED_PARTLY = 702
@@ -269,6 +270,14 @@ TEXTS: Final[dict[Outcome, OutcomeText]] = {
         "Уменьшите количество или дождитесь следующего периода",
         "What is left of this right is not enough",
         "Take less or wait for the next period",
+    ),
+    Outcome.TOO_EARLY: OutcomeText(
+        "65",
+        403,
+        "Для следующей выдачи ещё рано",
+        "Прежней выдачи должно хватать; отпустите позже",
+        "It is too early for the next supply",
+        "What was given before should last; give it later",
     ),
     Outcome.RECORDED_IN_CONFLICT: OutcomeText(
         "00",

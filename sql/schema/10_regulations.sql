@@ -18,8 +18,9 @@ CREATE TABLE regulations.service (
     version integer NOT NULL CHECK (version > 0),
     name_ru text NOT NULL,
     name_en text NOT NULL,
-    -- what a line takes from an allowance: 1 its quantity, 2 the kopecks covered, 3 one per line
-    consumes smallint NOT NULL CHECK (consumes IN (1, 2, 3)),
+    -- what a line takes from an allowance: 1 its quantity, 2 the kopecks covered, 3 one per line;
+    -- 4 nothing, and needs none: it is only recorded
+    consumes smallint NOT NULL CHECK (consumes BETWEEN 1 AND 4),
     -- when the allowance is short: 1 refuse the whole, 2 cover what is left
     shortage smallint NOT NULL CHECK (shortage IN (1, 2)),
     -- least evidence: 1 tap, 2 PIN (processing.wire.transaction.Evidence)
@@ -28,12 +29,29 @@ CREATE TABLE regulations.service (
     valid_to date NOT NULL,
     -- days after valid_to on which a request signed under this version is still honoured
     grace_days smallint NOT NULL DEFAULT 3 CHECK (grace_days BETWEEN 0 AND 31),
-    -- how long a reservation stands, at most 31 days; NULL: the service takes none
+    -- how long a reservation stands, at most 31 days; NULL: the service takes none. Of a service
+    -- with visits: how long after its start a visit may be finished
     reserve_minutes integer CHECK (reserve_minutes BETWEEN 1 AND 44640),
+    -- 0 no visits, 1 with a start and a finish or at once, 2 only with a start and a finish
+    visit smallint NOT NULL DEFAULT 0 CHECK (visit BETWEEN 0 AND 2),
+    -- whether a right to one item (rights.allowance.item) is open to others of its class
+    substitution boolean NOT NULL DEFAULT TRUE,
+    -- the next of a course is given when this share of the time is over for which what was given is
+    -- meant, and refill_days before that; NULL: whenever it is asked for
+    refill_percent smallint CHECK (refill_percent BETWEEN 1 AND 100),
+    refill_days smallint NOT NULL DEFAULT 0 CHECK (refill_days BETWEEN 0 AND 90),
+    -- whether it has rows in regulations.requirement
+    conditional boolean NOT NULL DEFAULT FALSE,
+    -- of what the citizen is told, and to whom what was given is reported
+    notifies text[] NOT NULL DEFAULT '{}',
+    reports text[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (service, version),
-    CHECK (valid_from <= valid_to)
+    CHECK (valid_from <= valid_to),
+    CONSTRAINT visits_end CHECK (visit = 0 OR reserve_minutes IS NOT NULL)
 );
 
+-- What is covered of the price by a measure. Of one measure a service may have several rules, each
+-- for its categories: no two of them are for the same.
 CREATE TABLE regulations.price_rule (
     service text NOT NULL,
     version integer NOT NULL,
@@ -42,7 +60,58 @@ CREATE TABLE regulations.price_rule (
     -- whether the item's cap price limits what is covered
     capped boolean NOT NULL,
     tariff text NOT NULL,
-    PRIMARY KEY (service, version, measure),
+    clause text NOT NULL DEFAULT '',
+    -- the categories it is for or, if they are excluded, those it is not for; NULL: for all
+    categories text[],
+    excluded boolean NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (service, version, measure, clause),
+    FOREIGN KEY (service, version) REFERENCES regulations.service
+);
+
+-- What must be known of the rights holder (rights.holder_fact) for a service to be given at all.
+CREATE TABLE regulations.requirement (
+    service text NOT NULL,
+    version integer NOT NULL,
+    clause text NOT NULL,
+    fact text NOT NULL CHECK (fact ~ '^[a-z]{1,16}$'),
+    -- whether it must name the provider that gives the service
+    of_provider boolean NOT NULL,
+    -- days after its end on which it still counts: while it is being prolonged
+    prolonged_days smallint NOT NULL CHECK (prolonged_days BETWEEN 0 AND 366),
+    PRIMARY KEY (service, version, fact),
+    FOREIGN KEY (service, version) REFERENCES regulations.service
+);
+
+-- How much a measure grants to so many people: whoever grants it asks regulations.norm_of.
+CREATE TABLE regulations.norm (
+    service text NOT NULL,
+    version integer NOT NULL,
+    clause text NOT NULL,
+    measure text NOT NULL REFERENCES regulations.measure,
+    item_class text NOT NULL,
+    people_from smallint NOT NULL CHECK (people_from > 0),
+    people_to smallint NOT NULL,
+    -- in the smallest unit, for all together or for each of them
+    quantity bigint NOT NULL CHECK (quantity >= 0),
+    each boolean NOT NULL,
+    -- as in rights.allowance
+    period smallint NOT NULL CHECK (period BETWEEN 0 AND 5),
+    PRIMARY KEY (service, version, measure, item_class, people_from),
+    FOREIGN KEY (service, version) REFERENCES regulations.service,
+    CHECK (people_from <= people_to)
+);
+
+-- A refusal in the regulation's own words, where it has any.
+CREATE TABLE regulations.refusal (
+    service text NOT NULL,
+    version integer NOT NULL,
+    -- processing.wire.outcome.Outcome
+    outcome smallint NOT NULL,
+    text_ru text NOT NULL,
+    text_en text NOT NULL,
+    remedy_ru text NOT NULL,
+    remedy_en text NOT NULL,
+    PRIMARY KEY (service, version, outcome),
     FOREIGN KEY (service, version) REFERENCES regulations.service
 );
 
@@ -100,6 +169,15 @@ CREATE TABLE regulations.item (
     name_en text NOT NULL
 );
 
+-- All rows of one version of a service (regulations.put_version).
+CREATE TYPE regulations.version_rows AS (
+    service regulations.service,
+    price_rules regulations.price_rule [],
+    requirements regulations.requirement [],
+    norms regulations.norm [],
+    refusals regulations.refusal []
+);
+
 -- A right that a regulation's test case gives its citizen (regulations.try_case).
 CREATE TYPE regulations.trial_right AS (
     measure text,
@@ -109,5 +187,17 @@ CREATE TYPE regulations.trial_right AS (
     granted bigint,
     used bigint,
     period smallint,
-    priority smallint
+    priority smallint,
+    category text,
+    item text,
+    course_days smallint,
+    -- for how many days it has run on the day of the case
+    running_days smallint
+);
+
+-- What a regulation's test case knows of its citizen: of this provider, or of another.
+CREATE TYPE regulations.trial_fact AS (
+    fact text,
+    here boolean,
+    valid_to date
 );

@@ -33,7 +33,25 @@ CREATE TABLE rights.allowance (
     valid_to date NOT NULL,
     -- the lowest is used first, then what ends first
     priority smallint NOT NULL DEFAULT 100,
+    -- the very item it was granted for; NULL: any of the class
+    item text,
+    -- for how many days, from valid_from on, what is granted is meant; NULL: no course
+    course_days smallint CHECK (course_days BETWEEN 1 AND 366),
     PRIMARY KEY (bucket, holder_id, allowance_id),
+    CHECK (valid_from <= valid_to)
+);
+
+-- What services ask about a rights holder, without saying anything about the person: a policy in
+-- force (policy), the provider to which the holder is attached (attachment).
+CREATE TABLE rights.holder_fact (
+    bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
+    holder_id uuid NOT NULL,
+    fact text NOT NULL CHECK (fact ~ '^[a-z]{1,16}$'),
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    -- the code of the provider that it names, if it names one
+    provider_code text,
+    PRIMARY KEY (bucket, holder_id, fact, valid_from),
     CHECK (valid_from <= valid_to)
 );
 

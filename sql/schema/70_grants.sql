@@ -20,6 +20,7 @@ GRANT SELECT, INSERT, UPDATE ON rights.entitlement TO spk_register;
 -- Where an allowance's periods begin is fixed for good: moving it would start a fresh counter.
 GRANT SELECT, INSERT, UPDATE (granted, valid_to, priority) ON rights.allowance TO spk_register;
 GRANT SELECT ON rights.counter, rights.card_authority TO spk_register;
+GRANT SELECT, INSERT, UPDATE ON rights.holder_fact TO spk_register;
 GRANT SELECT ON ALL TABLES IN SCHEMA regulations TO spk_register;
 
 GRANT USAGE ON SCHEMA register, rights, cards, regulations TO spk_issuing;

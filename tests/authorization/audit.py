@@ -77,7 +77,7 @@ _CHECKS: Final = {
         SELECT e.terminal_id, e.stan, e.message_class, e.outcome, e.approval_code
         FROM journal.event AS e
         WHERE (e.outcome < 700 AND e.covered_kopecks IS NOT NULL)
-            OR (e.kind IN (2, 3, 4, 5, 9) AND e.outcome > 700 AND e.covered_kopecks IS NULL)
+            OR (e.kind IN (2, 3, 4, 5, 7, 8, 9) AND e.outcome > 700 AND e.covered_kopecks IS NULL)
             OR (e.outcome > 700) <> (e.approval_code ~ '^[0-9]{6}$')
             OR (e.outcome < 700) <> (e.approval_code = '')
             OR (e.outcome = 701 AND NOT e.advice)
@@ -150,7 +150,7 @@ _CHECKS: Final = {
                 = (m.child_business_date, m.child_terminal_id, m.child_stan,
                     m.child_message_class, m.child_assigned)
         ) AS x USING (business_date, terminal_id, stan, message_class, assigned)
-        WHERE e.kind IN (3, 4) AND x.part BETWEEN 1 AND 99
+        WHERE e.kind IN (3, 4, 8) AND x.part BETWEEN 1 AND 99
         GROUP BY e.terminal_id, e.stan, e.business_date, e.message_class, e.assigned, x.line_no,
             x.part
         HAVING least(sum(x.quantity), sum(x.gross_kopecks), sum(x.covered_kopecks),
@@ -160,7 +160,7 @@ _CHECKS: Final = {
         SELECT r.terminal_id, r.stan, r.kind
         FROM journal.event AS r
         WHERE r.covered_kopecks IS NOT NULL AND (
-            r.kind IN (6, 9) OR r.kind IN (4, 5) AND r.outcome = 703
+            r.kind IN (6, 9) OR r.kind IN (4, 5, 8) AND r.outcome = 703
             OR r.kind = 4 AND (SELECT sum(k) FROM unnest(r.covered_kopecks) AS k) > 0
         ) AND (
             SELECT count(*) FROM journal.child AS c
@@ -198,16 +198,16 @@ _CHECKS: Final = {
         FROM journal.event AS e
         INNER JOIN journal.child AS c
             USING (business_date, terminal_id, stan, message_class, assigned)
-        WHERE e.kind = 2
+        WHERE e.kind IN (2, 7)
         GROUP BY e.business_date, e.terminal_id, e.stan, e.message_class, e.assigned
-        HAVING count(*) > 1 OR NOT bool_and(c.kind IN (4, 6, 9))
+        HAVING count(*) > 1 OR NOT bool_and(c.kind IN (4, 6, 8, 9))
     """,
     "the open reservations are not those that nothing ended": """
         SELECT terminal_id, stan, r.expires_at, e.facts
         FROM rights.reservation AS r
         FULL JOIN (
             SELECT n.* FROM journal.event AS n
-            WHERE n.kind = 2 AND n.outcome > 700 AND n.facts ? 'expires' AND NOT EXISTS (
+            WHERE n.kind IN (2, 7) AND n.outcome > 700 AND n.facts ? 'expires' AND NOT EXISTS (
                 SELECT FROM journal.child AS c
                 WHERE (c.business_date, c.terminal_id, c.stan, c.message_class, c.assigned)
                     = (n.business_date, n.terminal_id, n.stan, n.message_class, n.assigned)
@@ -230,7 +230,7 @@ _CHECKS: Final = {
             WHERE (n.business_date, n.terminal_id, n.stan, n.message_class, n.assigned)
                 = (c.child_business_date, c.child_terminal_id, c.child_stan,
                     c.child_message_class, c.child_assigned)
-                AND (n.part < 0) = (c.kind = 4)
+                AND (n.part < 0) = (c.kind IN (4, 8))
         ) AS x
         WHERE c.message_class = 1
         GROUP BY c.terminal_id, c.stan, c.kind, x.line_no, x.part, x.allowance_id, x.period_start
@@ -256,7 +256,7 @@ _REQUESTS: Final = """
             GROUP BY n.line_no, n.item
         ) AS t
     ) AS lines
-    FROM journal.event AS e WHERE e.kind IN (2, 3, 4, 5) AND e.covered_kopecks IS NOT NULL
+    FROM journal.event AS e WHERE e.kind IN (2, 3, 4, 5, 7, 8) AND e.covered_kopecks IS NOT NULL
 """
 
 

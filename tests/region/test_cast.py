@@ -97,7 +97,7 @@ def test_what_each_is_entitled_to(
     ("key", "category", "water", "power"),
     [
         ("pavel", "FAMILY.LARGE", 20_650, 350),
-        ("sokolova", "VETERAN.LABOUR", 4_130, 70),
+        ("sokolova", "VETERAN.LABOUR", 4_130, 90),
         ("orlov", None, 0, 0),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_contradiction_is_told(
 def test_a_measure_that_nobody_can_have_is_refused(medicine: str, directory: Directory) -> None:
     closed = Directory(
         measures=directory.measures,
-        opened=directory.opened - {"MED.REG"},
+        opened={m: c for m, c in directory.opened.items() if m != "MED.REG"},
         items=directory.items,
         provider_kinds=directory.provider_kinds,
     )

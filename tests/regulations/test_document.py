@@ -73,8 +73,14 @@ def test_every_shipped_regulation_is_read() -> None:
             "granted = 3, spent = 2",
             Place(59, 73),
             "case 3, rights 1, spent",
-            "неизвестное поле; бывают measure, item_class, granted, used, period, priority",
-            "unknown; there are measure, item_class, granted, used, period, priority",
+            (
+                "неизвестное поле; бывают measure, item_class, granted, used, period, priority, "
+                "category, item, course_days, running_days"
+            ),
+            (
+                "unknown; there are measure, item_class, granted, used, period, priority, "
+                "category, item, course_days, running_days"
+            ),
         ),
         (
             'clause = "2"\ntext',

@@ -19,11 +19,16 @@ CREATE OR REPLACE FUNCTION engine.judge(
     signed_at timestamptz,
     -- what a line takes from an allowance (regulations.service); NULL: nothing, as in an inquiry
     consumes smallint,
-    -- of a reserve: how long it would stand, 0 if the service takes none; NULL of all else
+    -- of a reserve or a visit's start: how long it would stand, 0 if the service takes none; NULL of
+    -- all else
     reserve_minutes integer,
     -- when the allowance is short: 1 refuse, 2 cover what is left, 3 record the excess (advice)
     mode smallint,
-    refusal smallint
+    refusal smallint,
+    -- regulations.service
+    substitution boolean,
+    refill_percent smallint,
+    refill_days smallint
 )
 LANGUAGE sql STABLE ROWS 256 AS $$
     SELECT
@@ -31,21 +36,26 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         coalesce(d.local_date, p_posting_date), d.latest_version, d.card_valid_to,
         d.signed_at,
         -- what a reversal took back before it came takes nothing, not even as an excess
-        CASE WHEN d.kind IN (2, 3) AND NOT coalesce(d.closed, FALSE) THEN d.consumes END,
-        CASE WHEN d.kind = 2 AND d.service_from IS NOT NULL
-            THEN coalesce(d.reserve_minutes, 0) END,
-        CASE WHEN d.advice AND d.kind IN (2, 3) AND d.proof = 1 THEN 3 ELSE d.shortage END::smallint,
+        CASE WHEN d.kind IN (2, 3, 7) AND NOT coalesce(d.closed, FALSE) THEN d.consumes END,
+        CASE WHEN d.kind IN (2, 7) AND d.service_from IS NOT NULL
+            THEN CASE WHEN (d.kind = 7) = (d.visit > 0) THEN coalesce(d.reserve_minutes, 0) ELSE 0 END END,
+        CASE WHEN d.advice AND d.kind IN (2, 3, 7) AND d.proof = 1 THEN 3 ELSE d.shortage END::smallint,
         engine.refusal(
             d.kind, d.advice, d.closed, d.business_date, d.signed_at, d.local_date, d.proof,
             d.evidence, d.service, d.terminal_state, d.service_here, d.card_state,
             d.card_valid_to, d.authority_from, d.authority_to, d.scope, d.latest_version,
-            d.service_from, d.service_to, d.evidence_needed, d.reserve_minutes, p_decided_at,
-            p_posting_date
-        )
+            d.service_from, d.service_to, d.evidence_needed, d.reserve_minutes, d.visit,
+            CASE WHEN d.conditional THEN engine.lacking(
+                d.bucket, d.holder_id, d.service, d.service_version, d.terminal_id, d.local_date
+            ) END,
+            p_decided_at, p_posting_date
+        ),
+        coalesce(d.substitution, TRUE), d.refill_percent, d.refill_days
     FROM (
         SELECT
             r.ordinal, r.bucket, r.holder_id, r.service, r.service_version, r.business_date,
-            r.advice, r.evidence, r.proof, r.kind, r.signed_at, r.closed,
+            r.advice, r.evidence, r.proof, r.kind, r.signed_at, r.closed, r.terminal_id,
+            s.visit, s.conditional, s.substitution, s.refill_percent, s.refill_days,
             t.state AS terminal_state, a.card_state, a.card_valid_to, a.scope,
             a.valid_from AS authority_from, a.valid_to AS authority_to,
             s.consumes, s.reserve_minutes, s.shortage, s.evidence AS evidence_needed, s.valid_from AS service_from,

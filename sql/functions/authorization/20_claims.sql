@@ -47,7 +47,13 @@ CREATE OR REPLACE FUNCTION engine.claims(
     priority smallint,
     valid_to date,
     percent smallint,
-    tariff text
+    tariff text,
+    -- of a course: the least that must be left for more to be given today; NULL: no course
+    refill_floor bigint,
+    course_days smallint,
+    course_from date,
+    refill_percent smallint,
+    refill_days smallint
 )
 LANGUAGE sql STABLE ROWS 256 AS $$
     SELECT
@@ -57,19 +63,23 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         j.signed_at, j.consumes, j.reserve_minutes,
         l.line_no, l.item, l.quantity, l.gross_kopecks, i.item_class,
         coalesce(i.unit_okei, l.unit_okei), coalesce(i.scale, l.scale),
-        CASE WHEN r.capped THEN i.cap_kopecks END,
+        CASE WHEN a.capped THEN i.cap_kopecks END,
         engine.malformed(
             l.quantity, l.gross_kopecks, l.unit_okei, l.scale, i.item_class, i.unit_okei, i.scale,
             j.consumes, a.unit_okei, a.scale
-        ),
+        ) OR (j.consumes = 4 AND i.item_class IS NULL),
         engine.need(j.consumes, l.quantity, engine.line_covered_kopecks(
-            l.gross_kopecks, l.quantity, l.scale, CASE WHEN r.capped THEN i.cap_kopecks END,
-            r.percent
+            l.gross_kopecks, l.quantity, l.scale, CASE WHEN a.capped THEN i.cap_kopecks END,
+            a.percent
         )),
         j.bucket, a.allowance_id, a.period_start,
         rights.period_end(a.period, a.period_start, a.valid_to), a.entitlement_id, a.measure,
         a.category, a.funding, a.unit_okei, a.scale, a.granted,
-        greatest(0, a.granted - coalesce(n.used, 0)), a.priority, a.valid_to, r.percent, r.tariff
+        greatest(0, a.granted - coalesce(n.used, 0)), a.priority, a.valid_to, a.percent, a.tariff,
+        CASE WHEN j.refill_percent IS NOT NULL THEN engine.refill_floor(
+            a.granted, a.course_days, j.refill_percent, j.refill_days, j.local_date - a.valid_from
+        ) END,
+        a.course_days, a.valid_from, j.refill_percent, j.refill_days
     FROM engine.judge(
         p_requests, p_terminal_ids, p_services, p_decided_at, p_posting_date
     ) AS j
@@ -80,7 +90,7 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         WHERE i.item = ANY (ARRAY(SELECT m.item FROM unnest(p_lines) AS m))
     ) AS i ON l.item = i.item
     LEFT JOIN (
-        SELECT e.service, e.version, array_agg(e.measure) AS measures
+        SELECT e.service, e.version, array_agg(e.measure) AS measures, array_agg(e) AS rules
         FROM regulations.price_rule AS e
         WHERE e.service = ANY (p_services)
         GROUP BY e.service, e.version
@@ -88,13 +98,17 @@ LANGUAGE sql STABLE ROWS 256 AS $$
     LEFT JOIN LATERAL (
         SELECT
             w.allowance_id, w.entitlement_id, w.measure, w.category, w.funding, w.unit_okei,
-            w.scale, w.granted, w.period, w.valid_to, w.priority,
+            w.scale, w.granted, w.period, w.valid_from, w.valid_to, w.priority, w.course_days,
+            r.percent, r.tariff, r.capped,
             rights.period_start(w.period, j.local_date, w.valid_from) AS period_start
         FROM rights.allowance AS w
+        INNER JOIN unnest(opens.rules) AS r
+            ON w.measure = r.measure AND engine.is_for(r.categories, r.excluded, w.category)
         WHERE j.refusal IS NULL
             AND w.bucket = j.bucket AND w.holder_id = j.holder_id
             AND w.item_class = i.item_class AND w.measure = ANY (opens.measures)
             AND j.local_date BETWEEN w.valid_from AND w.valid_to
+            AND (w.item IS NULL OR j.substitution OR w.item = l.item)
         -- no limit, and yet a fence: looked up line by line, never joined as a whole
         OFFSET 0
     ) AS a ON TRUE
@@ -104,8 +118,5 @@ LANGUAGE sql STABLE ROWS 256 AS $$
             AND n.period_start = a.period_start
         OFFSET 0
     ) AS n ON TRUE
-    LEFT JOIN regulations.price_rule AS r
-        ON j.service = r.service AND j.service_version = r.version AND a.measure = r.measure
-        AND r.service = ANY (p_services)
     WINDOW by_allowance AS (ORDER BY a.allowance_id, a.period_start)
 $$;

@@ -17,7 +17,7 @@
 CREATE OR REPLACE FUNCTION engine.allot(
     p_claim_no integer[], p_slot integer[], p_ordinal smallint[], p_line_no smallint[],
     p_mode smallint[], p_refusal smallint[], p_consumes smallint[], p_malformed boolean[],
-    p_need bigint[], p_remaining bigint[], p_quantity bigint[], p_gross_kopecks bigint[],
+    p_need bigint[], p_remaining bigint[], p_refill_floor bigint[], p_quantity bigint[], p_gross_kopecks bigint[],
     OUT o_rulings engine.ruling[], OUT o_parts engine.part[]
 )
 LANGUAGE plpgsql IMMUTABLE AS $$
@@ -32,6 +32,9 @@ DECLARE
     left_after bigint [] := '{}';
     -- what is left by slot, as this batch goes on
     held bigint [] := '{}';
+    -- what was left by slot when the request at hand began, and which request that was
+    began bigint [] := '{}';
+    began_in integer [] := '{}';
     parts integer := 0;
     requests integer := 0;
     -- of the line at hand
@@ -54,6 +57,9 @@ DECLARE
     closed_claim integer;
     short_claim integer;
     short_remaining bigint;
+    -- the claim of the line, and of the request, for which it is too early
+    early_in_line integer;
+    early_claim integer;
     outcome smallint;
 BEGIN
     o_rulings := '{}';
@@ -63,7 +69,8 @@ BEGIN
         -- The usual request, one line that one allowance covers, is told by a few comparisons.
         IF i = first_claim AND ends_request AND p_line_no[i] IS NOT NULL
             AND p_slot[i] IS NOT NULL AND NOT p_malformed[i]
-            AND p_need[i] BETWEEN 1 AND coalesce(held[p_slot[i]], p_remaining[i]) THEN
+            AND p_need[i] BETWEEN 1 AND coalesce(held[p_slot[i]], p_remaining[i])
+            AND (p_refill_floor[i] <= coalesce(held[p_slot[i]], p_remaining[i])) IS NOT FALSE THEN
             held[p_slot[i]] := coalesce(held[p_slot[i]], p_remaining[i]) - p_need[i];
             requests := requests + 1;
             o_rulings[requests] := ROW(p_ordinal[i], 703, 703, p_claim_no[i], NULL)::engine.ruling;
@@ -85,6 +92,7 @@ BEGIN
                 unmet := line_need;
                 takers := 0;
                 taken_by_line := 0;
+                early_in_line := NULL;
             ELSIF p_need[i] <> line_need AND p_need[i] > 0 THEN
                 unmet := CASE WHEN line_need = 0 THEN p_need[i]
                     ELSE div(p_need[i]::numeric * unmet, line_need) END;
@@ -92,6 +100,8 @@ BEGIN
             END IF;
             IF p_malformed[i] THEN
                 malformed_claim := coalesce(malformed_claim, i);
+            ELSIF p_consumes[i] = 4 THEN
+                NULL;
             ELSIF p_slot[i] IS NULL THEN
                 lines_closed := lines_closed + 1;
                 closed_claim := coalesce(closed_claim, i);
@@ -99,7 +109,13 @@ BEGIN
                 IF held[p_slot[i]] IS NULL THEN
                     held[p_slot[i]] := p_remaining[i];
                 END IF;
-                IF p_need[i] > 0 AND takers < 16 THEN
+                IF began_in[p_slot[i]] IS DISTINCT FROM requests THEN
+                    began_in[p_slot[i]] := requests;
+                    began[p_slot[i]] := held[p_slot[i]];
+                END IF;
+                IF began[p_slot[i]] < p_refill_floor[i] THEN
+                    early_in_line := i;
+                ELSIF p_need[i] > 0 AND takers < 16 THEN
                     amount := least(unmet, held[p_slot[i]]);
                 END IF;
                 IF amount > 0 THEN
@@ -111,8 +127,10 @@ BEGIN
                     left_after[i] := held[p_slot[i]];
                 END IF;
                 IF unmet > 0 AND ends_line AND short_claim IS NULL THEN
-                    short_claim := i;
-                    short_remaining := taken_by_line;
+                    short_claim := coalesce(early_in_line, i);
+                    early_claim := early_in_line;
+                    short_remaining := CASE WHEN early_in_line IS NULL THEN taken_by_line
+                        ELSE began[p_slot[early_in_line]] END;
                 END IF;
             END IF;
             taken[i] := amount;
@@ -126,8 +144,8 @@ BEGIN
             WHEN malformed_claim IS NOT NULL THEN 405
             WHEN lines > 0 AND lines_closed = lines THEN 601
             WHEN p_mode[i] = 1 AND closed_claim IS NOT NULL THEN 601
-            WHEN p_mode[i] = 1 AND short_claim IS NOT NULL THEN 602
-            WHEN short_claim IS NOT NULL AND taken_by_request = 0 THEN 602
+            WHEN short_claim IS NOT NULL AND (p_mode[i] = 1 OR taken_by_request = 0)
+                THEN CASE WHEN early_claim IS NULL THEN 602 ELSE 603 END
             WHEN short_claim IS NOT NULL OR closed_claim IS NOT NULL THEN 702
             ELSE 703
         END;
@@ -145,12 +163,13 @@ BEGIN
             CASE WHEN p_mode[i] = 3 AND outcome <> 703 THEN 701 ELSE outcome END,
             CASE
                 WHEN p_mode[i] <> 3 OR outcome <> 702 THEN outcome
+                WHEN early_claim IS NOT NULL THEN 603
                 WHEN short_claim IS NOT NULL THEN 602
                 ELSE 601
             END,
             p_claim_no[CASE outcome
                 WHEN 405 THEN coalesce(malformed_claim, i)
-                WHEN 601 THEN closed_claim
+                WHEN 601 THEN coalesce(closed_claim, i)
                 ELSE coalesce(short_claim, closed_claim, i)
             END],
             short_remaining
@@ -202,6 +221,7 @@ BEGIN
         malformed_claim := NULL;
         closed_claim := NULL;
         short_claim := NULL;
+        early_claim := NULL;
         short_remaining := NULL;
     END LOOP;
 END

@@ -30,14 +30,16 @@ LANGUAGE sql STABLE AS $$
             THEN s.valid_from END,
         'until', CASE WHEN s.version = (p_request).service_version AND s.valid_to < p_local_date
             THEN s.valid_to END,
-        'reserve', CASE WHEN p_reserve_minutes = 0 THEN 'no' END
+        'reserve', CASE WHEN p_reserve_minutes = 0 THEN 'no' END,
+        'visit', CASE WHEN s.visit = 2 AND (p_request).kind = 3 THEN 'only' END
     ))
     FROM regulations.service AS s
     WHERE s.service = (p_request).service AND s.version = p_latest_version
 $$;
 
 -- The facts of an item that no allowance is open to: what is missing is the item itself, a right to
--- it, a right that this service opens, or one that has begun (since) and not ended (until).
+-- it, a right that this service opens to its category, one to this very item (substitute), or one
+-- that has begun (since) and not ended (until).
 CREATE OR REPLACE FUNCTION engine.missing_facts(
     p_request engine.request, p_item text, p_local_date date
 ) RETURNS jsonb
@@ -46,12 +48,14 @@ LANGUAGE sql STABLE AS $$
         WHEN m.items = 0 THEN jsonb_build_object('missing', 'item')
         WHEN m.rights = 0 THEN jsonb_build_object('missing', 'right')
         WHEN m.opened = 0 THEN jsonb_build_object('missing', 'service')
+        WHEN m.fitting = 0 THEN jsonb_build_object('missing', 'substitute')
         WHEN m.begins IS NOT NULL THEN jsonb_build_object('missing', 'begun', 'since', m.begins)
         ELSE jsonb_build_object('missing', 'ended', 'until', m.ended)
     END)
     FROM (
         SELECT
             count(i.item) AS items, count(w.allowance_id) AS rights, count(r.measure) AS opened,
+            count(r.measure) FILTER (WHERE w.item IS NULL OR w.item = p_item) AS fitting,
             min(w.valid_from) FILTER (
                 WHERE r.measure IS NOT NULL AND w.valid_from > p_local_date
             ) AS begins,
@@ -65,8 +69,21 @@ LANGUAGE sql STABLE AS $$
         LEFT JOIN regulations.price_rule AS r
             ON w.measure = r.measure AND r.service = (p_request).service
             AND r.version = (p_request).service_version
+            AND engine.is_for(r.categories, r.excluded, w.category)
         WHERE i.item = p_item
     ) AS m
+$$;
+
+-- The facts of a service that requires what is not known of the holder; NULL if it has all.
+CREATE OR REPLACE FUNCTION engine.lacking_facts(p_request engine.request, p_local_date date)
+RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('missing', l.fact)
+    FROM engine.lacking(
+        (p_request).bucket, (p_request).holder_id, (p_request).service,
+        (p_request).service_version, (p_request).terminal_id, p_local_date
+    ) AS l (fact)
+    WHERE l.fact IS NOT NULL
 $$;
 
 -- The facts that explain a refusal, in codes and numbers (processing/wire/explanation.py makes
@@ -88,6 +105,13 @@ LANGUAGE sql STABLE AS $$
                 || jsonb_build_object('expires', engine.utc_text(
                     p_decided_at + p_reserve_minutes * interval '1 minute'
                 ))
+                -- A visit that begins gets a number nobody could know before, which its finish has
+                -- to sign: so it was not signed at the start. What began without the centre has none.
+                || CASE WHEN (p_request).kind = 7 AND NOT (p_request).advice
+                    THEN jsonb_build_object(
+                        'challenge', replace(gen_random_uuid()::text, '-', '')
+                    ) ELSE '{}' END
+                - CASE WHEN (p_request).kind = 7 THEN 'asked' ELSE '' END
         ELSE e.facts
     END
     FROM (
@@ -130,13 +154,18 @@ LANGUAGE sql STABLE AS $$
                 WHEN 405 THEN jsonb_strip_nulls(jsonb_build_object(
                     'line', p_line_no::text, 'item', p_item, 'unit', p_unit_okei::text
                 ))
-                WHEN 601 THEN engine.missing_facts(p_request, p_item, p_local_date)
+                WHEN 601 THEN coalesce(
+                    engine.lacking_facts(p_request, p_local_date),
+                    engine.missing_facts(p_request, p_item, p_local_date)
+                )
                 WHEN 602 THEN jsonb_strip_nulls(jsonb_build_object(
                     'item', p_item, 'remaining', p_remaining::text, 'asked', p_asked::text,
                     -- the right goes on after the period, or ends with it
                     CASE WHEN p_period_end >= p_allowance_end THEN 'ends' ELSE 'until' END,
                     p_period_end
                 ))
+                -- the day on which it may be given stands in place of the period's end
+                WHEN 603 THEN jsonb_build_object('item', p_item, 'since', p_period_end)
                 WHEN 702 THEN jsonb_strip_nulls(jsonb_build_object(
                     'item', p_item, 'remaining', coalesce(p_remaining, 0)::text,
                     'asked', p_asked::text

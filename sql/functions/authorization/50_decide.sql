@@ -28,6 +28,7 @@ BEGIN
                 array_agg(c.mode) AS mode, array_agg(c.refusal) AS refusal,
                 array_agg(c.consumes) AS consumes, array_agg(c.malformed) AS malformed,
                 array_agg(c.need) AS need, array_agg(c.remaining) AS remaining,
+                array_agg(c.refill_floor) AS refill_floor,
                 array_agg(c.quantity) AS quantity, array_agg(c.gross_kopecks) AS gross_kopecks
             FROM (
                 SELECT c.* FROM claim AS c
@@ -36,7 +37,7 @@ BEGIN
         ) AS a
         CROSS JOIN LATERAL engine.allot(
             a.claim_no, a.slot, a.ordinal, a.line_no, a.mode, a.refusal, a.consumes, a.malformed,
-            a.need, a.remaining, a.quantity, a.gross_kopecks
+            a.need, a.remaining, a.refill_floor, a.quantity, a.gross_kopecks
         ) AS v
     ), part AS MATERIALIZED (
         SELECT
@@ -108,7 +109,12 @@ BEGIN
             CASE WHEN g.outcome <> 703 OR c.reserve_minutes > 0 THEN engine.facts(
                 -- rulings stand in the order of the requests, one for each
                 p_requests[g.n], g.outcome, g.reason, c.line_no, c.item, c.unit_okei, g.remaining,
-                c.need, c.period_end, c.valid_to, c.local_date, c.card_valid_to, c.latest_version,
+                c.need,
+                CASE WHEN g.reason = 603 THEN c.course_from + engine.refill_after_days(
+                    c.granted - g.remaining, c.granted, c.course_days, c.refill_percent,
+                    c.refill_days
+                ) ELSE c.period_end END,
+                c.valid_to, c.local_date, c.card_valid_to, c.latest_version,
                 p_decided_at, p_posting_date, c.reserve_minutes
             ) END AS facts
         FROM (

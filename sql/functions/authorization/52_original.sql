@@ -40,6 +40,6 @@ LANGUAGE sql STABLE ROWS 1 AS $$
     ORDER BY
         e.holder_id = p_request.holder_id DESC, e.card_id = p_request.card_id DESC,
         e.covered_kopecks IS NOT NULL DESC,
-        engine.taken_back(e) OR (e.kind = 2 AND engine.next_child(e) > 1), e.assigned DESC
+        engine.taken_back(e) OR (e.kind IN (2, 7) AND engine.next_child(e) > 1), e.assigned DESC
     LIMIT 1
 $$;

@@ -51,7 +51,7 @@ BEGIN
         AND r.terminal_id = p_event.terminal_id AND r.stan = p_event.stan
         AND r.assigned = p_event.assigned;
     IF NOT found THEN
-        SELECT CASE c.kind WHEN 4 THEN 'completed' WHEN 9 THEN 'expired' ELSE 'reversed' END
+        SELECT CASE WHEN c.kind IN (4, 8) THEN 'completed' WHEN c.kind = 9 THEN 'expired' ELSE 'reversed' END
         INTO STRICT state FROM journal.child AS c
         WHERE c.business_date = p_event.business_date AND c.terminal_id = p_event.terminal_id
             AND c.stan = p_event.stan AND c.message_class = p_event.message_class

@@ -32,7 +32,7 @@ LANGUAGE sql STABLE AS $$
                 AND l.part < 100
             OFFSET 0
         ) AS l
-        WHERE p_event.kind IN (3, 4) AND c.business_date = p_event.business_date
+        WHERE p_event.kind IN (3, 4, 8) AND c.business_date = p_event.business_date
             AND c.terminal_id = p_event.terminal_id AND c.stan = p_event.stan
             AND c.message_class = p_event.message_class AND c.assigned = p_event.assigned
     ) AS s

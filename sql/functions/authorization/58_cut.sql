@@ -81,6 +81,7 @@ LANGUAGE sql STABLE AS $$
         LEFT JOIN LATERAL (
             SELECT r.percent, r.capped FROM regulations.price_rule AS r
             WHERE r.service = p_service AND r.version = p_version AND r.measure = k.measure
+                AND engine.is_for(r.categories, r.excluded, k.category)
             OFFSET 0
         ) AS r ON TRUE
         LEFT JOIN LATERAL (

@@ -50,7 +50,7 @@ BEGIN
         IS DISTINCT FROM (p_request.card_id, p_request.holder_id, p_request.bucket) THEN
         outcome := 502;
         facts := jsonb_build_object('field', 'card or holder');
-    ELSIF original.kind NOT IN (2, 3, 4, 5) THEN
+    ELSIF original.kind NOT IN (2, 3, 4, 5, 7, 8) THEN
         outcome := 502;
         facts := jsonb_build_object('field', 'kind');
     ELSIF original.covered_kopecks IS NULL THEN
@@ -67,7 +67,7 @@ BEGIN
         child_no := engine.next_child(parent);
         IF engine.taken_back(original) OR engine.taken_back(parent) THEN
             state := 'reversed';
-        ELSIF original.kind = 2 AND original.facts ? 'expires' THEN
+        ELSIF original.kind IN (2, 7) AND original.facts ? 'expires' THEN
             state := engine.end_reservation(original);
         END IF;
         IF state IS NULL THEN

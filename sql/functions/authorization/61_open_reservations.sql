@@ -1,4 +1,4 @@
--- Put the reserves among p_requests that hold something into rights.reservation: those whose event,
+-- Put the reserves and started visits among p_requests that hold something into rights.reservation: those whose event,
 -- written a moment ago, says when it ends.
 CREATE OR REPLACE FUNCTION engine.open_reservations(p_requests engine.request[]) RETURNS void
 LANGUAGE sql AS $$
@@ -14,5 +14,5 @@ LANGUAGE sql AS $$
             AND e.assigned = r.assigned
         OFFSET 0
     ) AS e
-    WHERE r.kind = 2 AND e.facts ? 'expires'
+    WHERE r.kind IN (2, 7) AND e.facts ? 'expires'
 $$;

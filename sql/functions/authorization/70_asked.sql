@@ -33,7 +33,9 @@ CREATE OR REPLACE FUNCTION engine.asked(
     granted bigint,
     -- NULL: nothing was taken in this period yet
     used bigint,
-    usual boolean
+    usual boolean,
+    -- whether one draw on the allowance decides what the next may
+    paced boolean
 )
 LANGUAGE sql STABLE ROWS 256 AS $$
     SELECT
@@ -43,9 +45,13 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         c.category, c.funding, c.granted, k.used,
         coalesce(
             c.kind = 3 AND c.line_no IS NOT NULL AND c.need > 0 AND NOT c.malformed
-            AND c.n <> ALL (p_known),
+            AND c.n <> ALL (p_known)
+            AND (c.refill_percent IS NULL OR k.used IS NULL OR engine.refill_due(
+                k.used, c.granted, c.course_days, c.refill_percent, c.refill_days, c.elapsed_days
+            )),
             FALSE
-        )
+        ),
+        c.refill_percent IS NOT NULL
     FROM (
         SELECT
             d.n, d.kind, d.line_no, d.item, d.quantity, d.gross_kopecks, d.local_date, d.signed_at,
@@ -53,6 +59,8 @@ LANGUAGE sql STABLE ROWS 256 AS $$
             w.period_start, rights.period_end(w.period, w.period_start, w.valid_to) AS period_end,
             w.entitlement_id, w.measure, w.category, w.funding, w.granted, w.covered_kopecks,
             engine.need(d.consumes, d.quantity, w.covered_kopecks) AS need,
+            CASE WHEN w.course_days IS NOT NULL THEN d.refill_percent END AS refill_percent,
+            d.refill_days, w.course_days, d.local_date - w.valid_from AS elapsed_days,
             engine.malformed(
                 d.quantity, d.gross_kopecks, d.unit_okei, d.scale, d.item_class, d.item_unit_okei,
                 d.item_scale, d.consumes, w.unit_okei, w.scale
@@ -61,18 +69,22 @@ LANGUAGE sql STABLE ROWS 256 AS $$
                 d.kind, d.advice, FALSE, d.business_date, d.signed_at, d.local_date, d.proof,
                 d.evidence, d.service, d.terminal_state, d.service_here, d.card_state,
                 d.card_valid_to, d.authority_from, d.authority_to, d.scope, d.version,
-                d.service_from, d.service_to, d.evidence_needed, d.reserve_minutes, p_decided_at,
-                p_posting_date
+                d.service_from, d.service_to, d.evidence_needed, d.reserve_minutes, d.visit,
+                CASE WHEN d.conditional THEN engine.lacking(
+                    d.bucket, d.holder_id, d.service, d.version, d.terminal_id, d.local_date
+                ) END,
+                p_decided_at, p_posting_date
             ) AS refusal
         FROM (
             SELECT
-                l.n, l.line_no, l.item, l.quantity, l.gross_kopecks, l.unit_okei, l.scale, l.kind,
+                l.n, l.terminal_id, l.line_no, l.item, l.quantity, l.gross_kopecks, l.unit_okei, l.scale, l.kind,
                 l.advice, l.business_date, l.proof, l.evidence, l.bucket, l.holder_id, l.service,
                 l.signed_at, t.state AS terminal_state, here.service AS service_here,
                 a.card_state, a.card_valid_to, a.valid_from AS authority_from,
                 a.valid_to AS authority_to, a.scope AS scope, s.version, s.consumes,
                 s.evidence AS evidence_needed, s.valid_from AS service_from,
-                s.valid_to + s.grace_days AS service_to, s.reserve_minutes, i.item_class,
+                s.valid_to + s.grace_days AS service_to, s.reserve_minutes, s.visit, s.conditional,
+                s.substitution, s.refill_percent, s.refill_days, i.item_class,
                 i.unit_okei AS item_unit_okei, i.scale AS item_scale, i.cap_kopecks,
                 (CASE WHEN l.advice THEN l.signed_at ELSE p_decided_at END
                     AT TIME ZONE g.time_zone)::date AS local_date
@@ -119,10 +131,12 @@ LANGUAGE sql STABLE ROWS 256 AS $$
                 WHERE w.bucket = d.bucket AND w.holder_id = d.holder_id
                     AND w.item_class = d.item_class
                     AND d.local_date BETWEEN w.valid_from AND w.valid_to
+                    AND (w.item IS NULL OR d.substitution OR w.item = d.item)
                 OFFSET 0
             ) AS w
             INNER JOIN regulations.price_rule AS r
                 ON r.service = d.service AND r.version = d.version AND w.measure = r.measure
+                AND engine.is_for(r.categories, r.excluded, w.category)
             OFFSET 0
         ) AS w
         OFFSET 0

@@ -47,7 +47,10 @@ BEGIN
                     AND coalesce(u.used, 0) + sum(u.need) OVER allowance <= u.granted
                     AND (
                         count(*) OVER allowance = 1
-                        OR bool_and(u.usual AND u.choices = 1 AND p_batch.line_count[u.n] = 1)
+                        OR bool_and(
+                            u.usual AND NOT u.paced AND u.choices = 1
+                            AND p_batch.line_count[u.n] = 1
+                        )
                             OVER allowance
                     ) AS clear
                 FROM (

@@ -1,6 +1,6 @@
--- Decide requests as far as one depends on another: sales, reserves and inquiries that follow each
--- other are decided together; a completion, return or reversal, which changes what another left,
--- stands between what is before and after. Their events stand at p_place of the block and after,
+-- Decide requests as far as one depends on another: sales, reserves, starts and inquiries that
+-- follow each other are decided together; a completion, finish, return or reversal, which changes
+-- what another left, stands between what is before and after. Their events stand at p_place of the block and after,
 -- and the block is closed. Raises as engine.authorize does.
 CREATE OR REPLACE FUNCTION engine.decide_in_order(
     p_lane smallint, p_block bigint, p_place smallint, p_decided_at timestamptz,
@@ -21,7 +21,7 @@ DECLARE
     terminal_ids text [];
     services text [];
     decided boolean;
-    -- whether it has completions, returns or reversals
+    -- whether it has completions, finishes, returns or reversals
     changes boolean;
     reserves boolean;
     -- requests whose keys may be in the journal
@@ -34,7 +34,8 @@ DECLARE
     place smallint := p_place;
 BEGIN
     SELECT
-        bool_and((r.kind BETWEEN 1 AND 6) IS TRUE), bool_or(r.kind > 3), bool_or(r.kind = 2),
+        bool_and((r.kind BETWEEN 1 AND 8) IS TRUE), bool_or(r.kind IN (4, 5, 6, 8)),
+        bool_or(r.kind IN (2, 7)),
         array_agg(r.terminal_id), array_agg(r.service),
         array_agg(r.ordinal) FILTER (WHERE
             -- a date outside of the window may lie in any partition; inside, two are opened
@@ -56,7 +57,7 @@ BEGIN
     INTO decided, changes, reserves, terminal_ids, services, known
     FROM unnest(p_requests) AS r;
     IF NOT decided THEN
-        RAISE EXCEPTION 'engine.authorize decides no visits, and nothing of the centre''s own'
+        RAISE EXCEPTION 'engine.authorize decides nothing of the centre''s own'
         USING ERRCODE = 'invalid_parameter_value';
     END IF;
     FOR final IN 1..cardinality(p_requests) LOOP
@@ -64,8 +65,8 @@ BEGIN
         -- alone, since they may close the key of what comes next
         CONTINUE WHEN final < cardinality(p_requests) AND (
             NOT changes
-            OR ((p_requests[final]).kind > 3, (p_requests[final]).kind = 6)
-            = ((p_requests[final + 1]).kind > 3, (p_requests[final + 1]).kind = 6)
+            OR ((p_requests[final]).kind IN (4, 5, 6, 8), (p_requests[final]).kind = 6)
+            = ((p_requests[final + 1]).kind IN (4, 5, 6, 8), (p_requests[final + 1]).kind = 6)
         );
         run := p_requests[first:final];
         first := final + 1;
@@ -87,7 +88,7 @@ BEGIN
             CONTINUE WHEN run IS NULL;
         END IF;
 
-        IF (run[1]).kind > 3 THEN
+        IF (run[1]).kind IN (4, 5, 6, 8) THEN
             FOREACH request IN ARRAY run LOOP
                 CASE request.kind
                     WHEN 4 THEN
@@ -100,6 +101,11 @@ BEGIN
                         FROM engine.give_back(
                             request, p_lines, p_lane, p_block, place, p_decided_at, p_posting_date
                         ) AS b;
+                    WHEN 8 THEN
+                        SELECT f AS answer, 1::smallint AS written INTO outcome
+                        FROM engine.finish(
+                            request, p_lines, p_lane, p_block, place, p_decided_at, p_posting_date
+                        ) AS f;
                     WHEN 6 THEN
                         SELECT r.* INTO outcome FROM engine.reverse(
                             request, p_lane, p_block, place, p_decided_at, p_posting_date

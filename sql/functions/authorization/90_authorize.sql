@@ -1,8 +1,8 @@
 -- Decide a batch of requests: the one way in. A single call is a batch of one.
 --
 -- The batch behaves exactly as if its requests ran one by one in order: sales, reserves and
--- inquiries that follow each other are decided together; a completion, return or reversal, which
--- changes what another left, stands between what is before and after.
+-- inquiries that follow each other are decided together; a completion, finish, return or reversal,
+-- which changes what another left, stands between what is before and after.
 -- Keys in one batch must differ (the worker settles repeats before). Everything is one database
 -- transaction: when the caller has the answers, their events are committed, counters and all.
 -- p_lane and p_block name the block that the new events form; nothing is written under them when
@@ -28,7 +28,7 @@ BEGIN
     IF requests = 0 THEN
         RETURN;
     END IF;
-    IF 3 = ANY (p_batch.kind) AND 3 >= ALL (p_batch.kind) THEN
+    IF 3 = ANY (p_batch.kind) AND NOT p_batch.kind && '{4,5,6,8}'::smallint [] THEN
         SELECT k.ordinals INTO known
         FROM engine.known(p_batch, terminal_ids, p_posting_date) AS k;
         RETURN QUERY SELECT s.* FROM engine.sell(

@@ -33,6 +33,7 @@ LANGUAGE sql STABLE AS $$
     INNER JOIN rights.allowance AS w
         ON a.bucket = w.bucket AND a.holder_id = w.holder_id AND r.measure = w.measure
         AND today.day BETWEEN w.valid_from AND w.valid_to
+        AND engine.is_for(r.categories, r.excluded, w.category)
     CROSS JOIN LATERAL (
         SELECT rights.period_start(w.period, today.day, w.valid_from) AS starts
     ) AS period

@@ -44,7 +44,7 @@ LANGUAGE sql STABLE AS $$
     ), total AS (
         SELECT
             m.terminal_id,
-            count(*) FILTER (WHERE m.kind IN (3, 4)) AS sale_count,
+            count(*) FILTER (WHERE m.kind IN (3, 4, 8)) AS sale_count,
             count(*) FILTER (WHERE m.kind = 5) AS return_count,
             count(*) FILTER (WHERE m.kind = 6) AS reversal_count,
             sum(m.covered_kopecks)::bigint AS covered_kopecks,

@@ -4,8 +4,8 @@
 -- Returns NULL, or what stands against it (processing.regulations.publication.Refusal); then
 -- nothing was written.
 CREATE OR REPLACE FUNCTION regulations.approve(
-    p_service regulations.service, p_price_rules regulations.price_rule[], p_body_sha256 bytea,
-    p_by text, p_at timestamptz, p_today date
+    p_rows regulations.version_rows, p_body_sha256 bytea, p_by text, p_at timestamptz,
+    p_today date
 ) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -13,7 +13,7 @@ DECLARE
     before regulations.service;
 BEGIN
     SELECT d.* INTO draft FROM regulations.document AS d
-    WHERE d.service = (p_service).service AND d.version = (p_service).version
+    WHERE d.service = (p_rows.service).service AND d.version = (p_rows.service).version
     FOR UPDATE;
     SELECT s.* INTO before FROM regulations.service AS s
     WHERE s.service = draft.service AND s.version = draft.version - 1;
@@ -34,7 +34,7 @@ BEGIN
     UPDATE regulations.service SET valid_to = draft.valid_from - 1
     WHERE service.service = before.service AND service.version = before.version
         AND service.valid_to >= draft.valid_from;
-    PERFORM regulations.put_version(p_service, p_price_rules);
+    PERFORM regulations.put_version(p_rows);
     RETURN NULL;
 END
 $$;

@@ -28,9 +28,15 @@ SELECT
     i.name_en AS item_en,
     i.unit_okei,
     i.scale,
-    r.time_zone
+    r.time_zone,
+    f.text_ru AS refusal_ru,
+    f.text_en AS refusal_en,
+    f.remedy_ru,
+    f.remedy_en
 FROM journal.event AS e
 LEFT JOIN regulations.service AS s ON e.service = s.service AND e.service_version = s.version
+LEFT JOIN regulations.refusal AS f
+    ON e.service = f.service AND e.service_version = f.version AND e.outcome = f.outcome
 LEFT JOIN regulations.item AS i ON e.facts ->> 'item' = i.item
 LEFT JOIN terminals.terminal AS t ON e.terminal_id = t.terminal_id
 LEFT JOIN regulations.region AS r ON t.region = r.region;

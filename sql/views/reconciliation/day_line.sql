@@ -55,6 +55,6 @@ INNER JOIN journal.line AS l
 LEFT JOIN terminals.terminal AS t ON e.terminal_id = t.terminal_id
 LEFT JOIN terminals.provider AS p ON t.provider_id = p.provider_id
 LEFT JOIN regulations.item AS i ON l.item = i.item
-WHERE e.kind IN (3, 4, 5, 6) AND (e.kind <> 6 OR e.parent_message_class = 2) AND l.part > 0;
+WHERE e.kind IN (3, 4, 5, 6, 8) AND (e.kind <> 6 OR e.parent_message_class = 2) AND l.part > 0;
 
 GRANT SELECT ON reconciliation.day_line TO spk_finance;

@@ -24,7 +24,7 @@ FROM (
         (SELECT sum(p)::bigint FROM unnest(e.paid_kopecks) AS p) AS paid_kopecks
     FROM journal.event AS e
     WHERE
-        e.covered_kopecks IS NOT NULL AND e.kind IN (3, 4, 5, 6)
+        e.covered_kopecks IS NOT NULL AND e.kind IN (3, 4, 5, 6, 8)
         AND (e.kind <> 6 OR e.parent_message_class = 2)
 ) AS a;
 
