@@ -178,7 +178,14 @@ async def test_lines_of_one_sale_are_one_supply(world: asyncpg.Connection, centr
 async def test_without_a_course_nothing_waits(world: asyncpg.Connection, centre: Centre) -> None:
     await grant(world, "PILL", 3)
     batch = [sale(stan, pills(1, 100), service="COURSE") for stan in (1, 2, 3)]
-    assert outcomes(await centre.decide(*batch)) == [703, 703, 703]
+    # of the first two lines each, so that they are not decided as the usual sales are
+    two = sale(4, pills(1, 100), pills(1, 100), service="COURSE")
+    assert outcomes(await centre.decide(*batch[:2])) == [703, 703]
+    assert told(await centre.decide_one(two))[:2] == (
+        602,
+        {"item": "PILL", "remaining": "0", "asked": "1", "ends": "2026-12-31"},
+    )
+    assert outcomes(await centre.decide(batch[2])) == [703]
 
 
 async def test_what_happened_too_early_is_a_conflict(

@@ -75,14 +75,14 @@ async def test_two_persons_put_a_version_in_force(
     approved = await approve(connection, "MEDICINE", 2, "boris", TODAY)
     assert approved.title == "MEDICINE v2"
     assert await versions(connection) == [
-        (1, date(2026, 1, 1), FIRST_DAY - timedelta(days=1), [100, 50]),
-        (2, FIRST_DAY, date(2030, 12, 31), [100, 60]),
+        (1, date(2026, 1, 1), FIRST_DAY - timedelta(days=1), [100, 100, 50]),
+        (2, FIRST_DAY, date(2030, 12, 31), [100, 100, 60]),
     ]
     # The way back is a version as well.
     back = medicine.replace("version = 1", "version = 3").replace("2026-01-01", "2026-12-15")
     await propose_text(connection, back)
     await approve(connection, "MEDICINE", 3, "boris", TODAY)
-    assert [row[3] for row in await versions(connection)] == [[100, 50], [100, 60], [100, 50]]
+    assert [row[3] for row in await versions(connection)] == [[100, 100, 50], [100, 100, 60], [100, 100, 50]]
 
 
 @pytest.mark.parametrize(

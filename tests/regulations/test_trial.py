@@ -29,8 +29,12 @@ async def contents(connection: asyncpg.Connection) -> dict[str, str]:
         "rights.counter",
         "rights.allowance",
         "rights.card_authority",
+        "rights.holder_fact",
         "regulations.service",
         "regulations.price_rule",
+        "regulations.requirement",
+        "regulations.norm",
+        "regulations.refusal",
         "terminals.terminal",
         "terminals.provider",
     )
@@ -61,7 +65,11 @@ async def test_the_directory_is_that_of_the_documents(
     ("old", "new", "told"),
     [
         ("covered_kopecks = [24_000]", "covered_kopecks = [24_001]", "covered 24000"),
-        ('"NO_ENTITLEMENT"', '"ALLOWANCE_EXHAUSTED"', "found: NO_ENTITLEMENT"),
+        (
+            'expect = { outcome = "NO_ENTITLEMENT"',
+            'expect = { outcome = "ALLOWANCE_EXHAUSTED"',
+            "found: NO_ENTITLEMENT",
+        ),
         ("remaining = [0, 4]", "remaining = [1, 3]", "left 0, 4"),
         ("percent = 50", "percent = 60", "covered 5911"),
         ('shortage = "refuse"', 'shortage = "cover what is left"', "found: APPROVED_PARTLY"),

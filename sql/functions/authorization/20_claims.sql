@@ -76,7 +76,7 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         rights.period_end(a.period, a.period_start, a.valid_to), a.entitlement_id, a.measure,
         a.category, a.funding, a.unit_okei, a.scale, a.granted,
         greatest(0, a.granted - coalesce(n.used, 0)), a.priority, a.valid_to, a.percent, a.tariff,
-        CASE WHEN j.refill_percent IS NOT NULL THEN engine.refill_floor(
+        CASE WHEN j.refill_percent IS NOT NULL AND a.course_days IS NOT NULL THEN engine.refill_floor(
             a.granted, a.course_days, j.refill_percent, j.refill_days, j.local_date - a.valid_from
         ) END,
         a.course_days, a.valid_from, j.refill_percent, j.refill_days
