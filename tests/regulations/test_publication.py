@@ -82,7 +82,11 @@ async def test_two_persons_put_a_version_in_force(
     back = medicine.replace("version = 1", "version = 3").replace("2026-01-01", "2026-12-15")
     await propose_text(connection, back)
     await approve(connection, "MEDICINE", 3, "boris", TODAY)
-    assert [row[3] for row in await versions(connection)] == [[100, 100, 50], [100, 100, 60], [100, 100, 50]]
+    assert [row[3] for row in await versions(connection)] == [
+        [100, 100, 50],
+        [100, 100, 60],
+        [100, 100, 50],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ CREATE OR REPLACE FUNCTION engine.judge(
     signed_at timestamptz,
     -- what a line takes from an allowance (regulations.service); NULL: nothing, as in an inquiry
     consumes smallint,
-    -- of a reserve or a visit's start: how long it would stand, 0 if the service takes none; NULL of
-    -- all else
+    -- of a reserve or a visit's start: how long it would stand, 0 if the service takes none; NULL
+    -- of all else
     reserve_minutes integer,
     -- when the allowance is short: 1 refuse, 2 cover what is left, 3 record the excess (advice)
     mode smallint,
@@ -38,7 +38,8 @@ LANGUAGE sql STABLE ROWS 256 AS $$
         -- what a reversal took back before it came takes nothing, not even as an excess
         CASE WHEN d.kind IN (2, 3, 7) AND NOT coalesce(d.closed, FALSE) THEN d.consumes END,
         CASE WHEN d.kind IN (2, 7) AND d.service_from IS NOT NULL
-            THEN CASE WHEN (d.kind = 7) = (d.visit > 0) THEN coalesce(d.reserve_minutes, 0) ELSE 0 END END,
+            THEN CASE WHEN (d.kind = 7) = (d.visit > 0) THEN coalesce(d.reserve_minutes, 0) ELSE 0 END
+        END,
         CASE WHEN d.advice AND d.kind IN (2, 3, 7) AND d.proof = 1 THEN 3 ELSE d.shortage END::smallint,
         engine.refusal(
             d.kind, d.advice, d.closed, d.business_date, d.signed_at, d.local_date, d.proof,

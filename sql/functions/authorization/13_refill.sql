@@ -33,4 +33,5 @@ CREATE OR REPLACE FUNCTION engine.is_for(
     p_categories text[], p_excluded boolean, p_category text
 ) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN p_categories IS NULL OR (p_category = ANY (p_categories)) <> p_excluded;
+RETURN p_categories IS NULL
+OR (array_position(p_categories, p_category) IS NOT NULL) <> p_excluded;

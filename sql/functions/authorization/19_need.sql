@@ -13,7 +13,12 @@ CREATE OR REPLACE FUNCTION engine.need(
     p_consumes smallint, p_quantity bigint, p_covered_kopecks bigint
 ) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE p_consumes WHEN 1 THEN p_quantity WHEN 2 THEN p_covered_kopecks WHEN 3 THEN 1 WHEN 4 THEN 0 END;
+RETURN CASE p_consumes
+    WHEN 1 THEN p_quantity
+    WHEN 2 THEN p_covered_kopecks
+    WHEN 3 THEN 1
+    WHEN 4 THEN 0
+END;
 
 -- Whether the units of line, item and allowance differ, or the line's numbers make no sense.
 -- Kopecks are taken from an allowance in roubles of scale 2, quantities from one that counts what

@@ -17,7 +17,8 @@
 CREATE OR REPLACE FUNCTION engine.allot(
     p_claim_no integer[], p_slot integer[], p_ordinal smallint[], p_line_no smallint[],
     p_mode smallint[], p_refusal smallint[], p_consumes smallint[], p_malformed boolean[],
-    p_need bigint[], p_remaining bigint[], p_refill_floor bigint[], p_quantity bigint[], p_gross_kopecks bigint[],
+    p_need bigint[], p_remaining bigint[], p_refill_floor bigint[], p_quantity bigint[],
+    p_gross_kopecks bigint[],
     OUT o_rulings engine.ruling[], OUT o_parts engine.part[]
 )
 LANGUAGE plpgsql IMMUTABLE AS $$

@@ -1,5 +1,5 @@
--- Put the reserves and started visits among p_requests that hold something into rights.reservation: those whose event,
--- written a moment ago, says when it ends.
+-- Put the reserves and started visits among p_requests that hold something into
+-- rights.reservation: those whose event, written a moment ago, says when it ends.
 CREATE OR REPLACE FUNCTION engine.open_reservations(p_requests engine.request[]) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO rights.reservation

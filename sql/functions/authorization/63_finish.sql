@@ -57,10 +57,11 @@ BEGIN
 END
 $$;
 
--- The first line with which more minutes are asked for than passed from start to finish, begun ones
--- included; `remaining` is what passed. None if the visit lasted long enough.
+-- The first line with which more minutes are asked for than passed from start to finish, begun
+-- ones included; `remaining` is what passed. None if the visit lasted long enough.
 CREATE OR REPLACE FUNCTION engine.minutes_fault(
-    p_lines engine.line[], p_from timestamptz, p_to timestamptz, OUT reason smallint, OUT facts jsonb
+    p_lines engine.line[], p_from timestamptz, p_to timestamptz,
+    OUT reason smallint, OUT facts jsonb
 )
 LANGUAGE sql STABLE AS $$
     SELECT
@@ -80,10 +81,10 @@ LANGUAGE sql STABLE AS $$
     LIMIT 1
 $$;
 
--- Finish one visit (docs/kinds.md): it keeps what it used of what its start held, line by line, and
--- gives back the rest. The card signs it, with the challenge that the centre gave the start. A
--- request with anything against it is refused, and the visit goes on; an advice that the card signed
--- is recorded in conflict, all of it in excess.
+-- Finish one visit (docs/kinds.md): it keeps what it used of what its start held, line by line,
+-- and gives back the rest. The card signs it, with the challenge that the centre gave the start. A
+-- request with anything against it is refused, and the visit goes on; an advice that the card
+-- signed is recorded in conflict, all of it in excess.
 -- Raises 23505 when the visit is being changed elsewhere at this moment.
 CREATE OR REPLACE FUNCTION engine.finish(
     p_request engine.request, p_lines engine.line[], p_lane smallint, p_block bigint,

@@ -1,7 +1,7 @@
 -- Decide requests as far as one depends on another: sales, reserves, starts and inquiries that
 -- follow each other are decided together; a completion, finish, return or reversal, which changes
--- what another left, stands between what is before and after. Their events stand at p_place of the block and after,
--- and the block is closed. Raises as engine.authorize does.
+-- what another left, stands between what is before and after. Their events stand at p_place of the
+-- block and after, and the block is closed. Raises as engine.authorize does.
 CREATE OR REPLACE FUNCTION engine.decide_in_order(
     p_lane smallint, p_block bigint, p_place smallint, p_decided_at timestamptz,
     p_posting_date date, p_requests engine.request[], p_lines engine.line[]

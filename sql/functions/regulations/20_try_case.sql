@@ -2,8 +2,8 @@
 -- that decides at the counter. It writes like any transaction does: the caller rolls back.
 -- `p_lines` are those of request 1. With `p_minutes` it is a visit that lasts so long, and
 -- `p_finish_lines`, those of request 2, are its finish; a start that is refused is the answer.
--- Returns what is covered of each line (NULL when declined) and what each right holds afterwards, in
--- the order of `p_rights`.
+-- Returns what is covered of each line (NULL when declined) and what each right holds afterwards,
+-- in the order of `p_rights`.
 CREATE OR REPLACE FUNCTION regulations.try_case(
     p_service text, p_version integer, p_evidence smallint, p_day date,
     p_rights regulations.trial_right[], p_facts regulations.trial_fact[], p_lines engine.line[],
