@@ -85,7 +85,8 @@ class Under(msgspec.Struct, frozen=True):
     @property
     def measures(self) -> tuple[str, ...]:
         """The measures that the draft opens."""
-        return () if self.draft is None else tuple({one.measure for one in self.draft.clauses})
+        clauses = () if self.draft is None else self.draft.clauses
+        return tuple({one.measure for one in clauses if one.measure is not None})
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -248,13 +249,13 @@ async def _ends_anew(scratch: asyncpg.Connection, under: Under) -> bool:
             under.version,
         )
     else:
-        minutes = under.draft.transaction.reserve_minutes
+        minutes = compile_regulation(under.draft).service.reserve_minutes
     return bool(
         await scratch.fetchval(
             """
             SELECT EXISTS (
                 SELECT FROM (
-                    SELECT DISTINCT t.service_version FROM replay.taken AS t WHERE t.kind = 2
+                    SELECT DISTINCT t.service_version FROM replay.taken AS t WHERE t.kind IN (2, 7)
                 ) AS t
                 INNER JOIN regulations.service AS s
                     ON s.service = $1 AND t.service_version = s.version

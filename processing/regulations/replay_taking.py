@@ -158,7 +158,7 @@ _RESERVATIONS: Final = f"""
         (e.facts ->> 'expires')::timestamptz
     FROM earlier AS k
     INNER JOIN journal.event AS e USING ({_KEY})
-    WHERE e.kind = 2 AND e.facts ? 'expires' AND NOT EXISTS (
+    WHERE e.kind IN (2, 7) AND e.facts ? 'expires' AND NOT EXISTS (
         SELECT FROM earlier AS k
         INNER JOIN journal.child AS c
             ON k.business_date = c.child_business_date AND k.terminal_id = c.child_terminal_id

@@ -74,6 +74,12 @@ LANGUAGE sql STABLE AS $$
     ) AS m
 $$;
 
+-- The number that a visit's start is given: 122 random bits, as 32 hexadecimal digits.
+CREATE OR REPLACE FUNCTION engine.challenge_for(p_request engine.request) RETURNS text
+LANGUAGE sql AS $$
+    SELECT replace(gen_random_uuid()::text, '-', '')
+$$;
+
 -- The facts of a service that requires what is not known of the holder; NULL if it has all.
 CREATE OR REPLACE FUNCTION engine.lacking_facts(p_request engine.request, p_local_date date)
 RETURNS jsonb
@@ -108,9 +114,8 @@ LANGUAGE sql STABLE AS $$
                 -- A visit that begins gets a number nobody could know before, which its finish has
                 -- to sign: so it was not signed at the start. What began without the centre has none.
                 || CASE WHEN (p_request).kind = 7 AND NOT (p_request).advice
-                    THEN jsonb_build_object(
-                        'challenge', replace(gen_random_uuid()::text, '-', '')
-                    ) ELSE '{}' END
+                    THEN jsonb_build_object('challenge', engine.challenge_for(p_request))
+                    ELSE '{}' END
                 - CASE WHEN (p_request).kind = 7 THEN 'asked' ELSE '' END
         ELSE e.facts
     END

@@ -20,7 +20,7 @@ RETURN coalesce(
     IN ((501, 'unknown'), (501, 'archived'))
     OR (replay.reason(p_outcome, p_facts), p_facts ->> 'field') IN (
         (502, 'parent'), (502, 'card or holder'), (502, 'holder'), (502, 'kind'),
-        (502, 'service')
+        (502, 'service'), (502, 'challenge')
     )
     OR (p_kind = 6 AND p_facts ->> 'original' = 'unknown'),
     FALSE
@@ -140,13 +140,13 @@ BEGIN
     INNER JOIN replay.taken_line AS l
         USING (business_date, terminal_id, stan, message_class, assigned)
     INNER JOIN regulations.item AS i ON l.item = i.item
-    WHERE s.task = 1 AND s.kind IN (2, 3) AND s.outcome > 701
+    WHERE s.task = 1 AND s.kind IN (2, 3, 7) AND s.outcome > 701
     GROUP BY s.n, l.line_no;
     INSERT INTO replay.asked
     SELECT s.n, l.line_no, l.item, l.quantity, l.unit_okei, l.scale, l.gross_kopecks
     FROM replay.step AS s
     CROSS JOIN LATERAL replay.lines_in(s.request) AS l
-    WHERE s.task = 1 AND NOT (s.kind IN (2, 3) AND s.outcome > 701);
+    WHERE s.task = 1 AND NOT (s.kind IN (2, 3, 7) AND s.outcome > 701);
     CREATE INDEX asked_n ON replay.asked (n);
     SELECT coalesce(max(s.n), 0) INTO last FROM replay.step AS s;
     FOR step IN
@@ -266,13 +266,13 @@ BEGIN
     FROM engine.authorize(
         lane, p_batch_no, final.decided_at, final.posting_date, asked
     ) AS a;
-    IF 2 = ANY (asked.kind) THEN
+    IF asked.kind && '{2,7}'::smallint [] THEN
         SELECT v.reserve_minutes INTO minutes FROM regulations.service AS v
         WHERE v.service = p_service AND v.version = p_version;
         UPDATE rights.reservation AS r
         SET expires_at = s.decided_at + make_interval(mins => minutes)
         FROM replay.step AS s
-        WHERE s.n = ANY (steps) AND s.kind = 2 AND r.bucket = s.bucket
+        WHERE s.n = ANY (steps) AND s.kind IN (2, 7) AND r.bucket = s.bucket
             AND r.business_date = s.business_date AND r.terminal_id = s.terminal_id
             AND r.stan = s.stan;
     END IF;
@@ -334,4 +334,19 @@ LANGUAGE sql STABLE AS $$
             coalesce(array_agg(l.gross_kopecks), '{}') AS gross_kopecks
         FROM line AS l
     ) AS l
+$$;
+
+-- A visit begins with the number it was given then, or what its finish signed would fit no more.
+CREATE OR REPLACE FUNCTION engine.challenge_for(p_request engine.request) RETURNS text
+LANGUAGE sql AS $$
+    SELECT coalesce(
+        (
+            SELECT t.facts ->> 'challenge' FROM replay.taken AS t
+            WHERE t.business_date = p_request.business_date
+                AND t.terminal_id = p_request.terminal_id AND t.stan = p_request.stan
+                AND t.message_class = p_request.message_class
+                AND t.assigned = p_request.assigned
+        ),
+        replace(gen_random_uuid()::text, '-', '')
+    )
 $$;
