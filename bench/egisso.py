@@ -30,8 +30,8 @@ from lxml import etree
 from rich.console import Console
 from rich.table import Table
 
-from processing.exchange.egisso.store import EgissoStore
-from processing.kernel.database import REPORTING_LIMITS, open_pool
+from processing.exchange.egisso.store import EXPORT_LIMITS, EgissoStore
+from processing.kernel.database import open_pool
 from processing.kernel.embedded import EmbeddedPostgres
 from processing.kernel.migrate import migrate
 from processing.kernel.roles import Role
@@ -153,7 +153,7 @@ def export(out: Path) -> None:
 
 
 async def _export(dsn: str, out: Path) -> Measured:
-    pool = await open_pool(dsn, Role.EXCHANGE, "bench", REPORTING_LIMITS)
+    pool = await open_pool(dsn, Role.EXCHANGE, "bench", EXPORT_LIMITS)
     store = EgissoStore(alone(pool))
     started = time.perf_counter()
     number = await store.draw(MONTH, MONTH_END, "bench", int(time.time() * 1000))

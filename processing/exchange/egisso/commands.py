@@ -19,10 +19,9 @@ from rich.table import Table
 
 from processing.exchange.egisso.catalogue import differences, read_catalogue, write_catalogue
 from processing.exchange.egisso.local_measure import ELEMENTS_MAX
-from processing.exchange.egisso.store import EgissoStore, Link
+from processing.exchange.egisso.store import EXPORT_LIMITS, EgissoStore, Link
 from processing.kernel.clock import SystemClock
 from processing.kernel.config import read_settings
-from processing.kernel.database import REPORTING_LIMITS
 from processing.kernel.errors import ConfigurationError, SpkError
 from processing.kernel.private_file import write_private_file
 from processing.kernel.roles import Role
@@ -147,7 +146,7 @@ def status() -> None:
 async def _store() -> AsyncIterator[EgissoStore]:
     settings = read_settings(os.environ)
     async with open_targets(
-        settings, Role.EXCHANGE, "spk exchange egisso", REPORTING_LIMITS
+        settings, Role.EXCHANGE, "spk exchange egisso", EXPORT_LIMITS
     ) as targets:
         yield EgissoStore(targets)
 

@@ -24,11 +24,19 @@ from processing.exchange.egisso.facts import (
     RecordKind,
     package_of,
 )
-from processing.kernel.database import Connection, DatabasePool
+from processing.kernel.database import Connection, DatabasePool, SessionLimits
 from processing.kernel.target_pools import TargetPools
 
 ROWS_PER_TRIP_MAX: Final = 5_000
 """Most rows carried from one database to another at a time."""
+
+EXPORT_LIMITS: Final = SessionLimits(
+    connections_max=4,
+    acquire_timeout_ms=10_000,
+    statement_timeout_ms=3_600_000,
+    command_timeout_ms=3_610_000,
+)
+"""A month of a million facts is compared in one statement: it may take its time."""
 
 EXPORTS_LISTED_MAX: Final = 200
 """Most exports that one list shows."""
