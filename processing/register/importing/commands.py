@@ -13,7 +13,6 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import asyncpg
 import cyclopts
-from rich.console import Console
 
 from processing.kernel.clock import SystemClock
 from processing.kernel.config import read_settings
@@ -22,7 +21,7 @@ from processing.kernel.errors import DatabaseError
 from processing.kernel.roles import Role
 from processing.kernel.target_pools import open_targets
 from processing.register.importing import screen
-from processing.register.importing.errors import ImportRefused, Language
+from processing.register.importing.errors import ImportRefused
 from processing.register.importing.headers import NOT_TAKEN
 from processing.register.importing.opening import as_before, open_sheet
 from processing.register.importing.preparing import Prepared, kind_named, prepare
@@ -30,6 +29,7 @@ from processing.register.importing.rejects import write_rejects
 from processing.register.importing.running import IMPORT_LIMITS, Runner
 from processing.register.importing.store import Import, ImportStore
 from processing.register.rules import RegisterError
+from processing.wire.figures import Language
 
 APPLICATION_NAME: Final = "spk register import"
 IMPORTS_LISTED_MAX: Final = 50
@@ -98,7 +98,7 @@ def take(
 def list_imports(*, lang: Language = "ru") -> None:
     """List the latest imports."""
     imports = _run(lambda pool: _with_store(pool, lambda s: s.latest(IMPORTS_LISTED_MAX)))
-    Console(highlight=False).print(screen.imports(imports, lang))
+    print(screen.imports(imports, lang))
 
 
 @app.command

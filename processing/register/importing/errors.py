@@ -5,11 +5,10 @@ A row that cannot be taken is no error: it is counted, kept and given back (`rej
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from processing.kernel.errors import SpkError
-
-Language = Literal["ru", "en"]
+from processing.wire.figures import Language
 
 
 class ImportRefused(SpkError):

@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 from rapidfuzz.distance import DamerauLevenshtein
 
-from processing.register.importing.errors import ImportRefused, Language
+from processing.register.importing.errors import ImportRefused
 from processing.register.importing.sheet import Cell
+from processing.wire.figures import Language
 
 NAME_CHARACTERS_MAX: Final = 200
 """Longest name of a column that is compared; a longer cell is no name."""

@@ -23,10 +23,11 @@ import xlsxwriter
 import xlsxwriter.exceptions
 from xlsxwriter.worksheet import Worksheet
 
-from processing.register.importing.errors import ImportRefused, Language
+from processing.register.importing.errors import ImportRefused
 from processing.register.importing.headers import REJECTS_COLUMNS, plain
 from processing.register.importing.sheet import Cell, Form, Format, Record
 from processing.register.importing.xlsx_file import pack, unpack
+from processing.wire.figures import Language
 
 COMMENTS_MAX: Final = 10_000
 """Cells of a returned workbook that carry a comment; further ones are coloured, and their reason

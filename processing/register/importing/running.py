@@ -28,12 +28,13 @@ DUPLICATE_SCORE_MIN: Final = 70
 IMPORT_LIMITS: Final = SessionLimits(
     connections_max=2,
     acquire_timeout_ms=10_000,
-    statement_timeout_ms=300_000,
+    statement_timeout_ms=3_600_000,
     lock_timeout_ms=120_000,
     idle_in_transaction_timeout_ms=120_000,
-    command_timeout_ms=310_000,
+    command_timeout_ms=3_610_000,
 )
-"""Imports wait for each other chunk by chunk, and for a dry run to its end."""
+"""Imports wait for each other chunk by chunk, and for a dry run to its end; taking a million rows
+back is one statement."""
 
 Progress = Callable[[int], None]
 Result = TypeVar("Result")

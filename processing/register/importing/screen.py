@@ -10,9 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 
-from processing.register.importing.errors import Language
 from processing.register.importing.headers import Header, Match
 from processing.register.importing.preparing import Prepared
 from processing.register.importing.rows import wanted_of
@@ -21,6 +19,7 @@ from processing.register.importing.sheet import Format, SheetFile
 from processing.register.importing.store import Candidate, Import, Sums, Waiting
 from processing.register.importing.words import REASONS
 from processing.register.records import KIND_BY_NAME
+from processing.wire.figures import Language
 
 STATES: Final[dict[str, tuple[str, str]]] = {
     "reading": ("прерван, продолжите (resume)", "interrupted, go on with resume"),
@@ -125,26 +124,17 @@ def rehearsed(found: Import, lang: Language) -> str:
     return f"{note}\n{sums(found.sums, lang)}"
 
 
-def imports(found: Sequence[Import], lang: Language) -> Table:
-    """Return the list of imports."""
-    titles = (
-        ("№", "файл", "источник", "вид", "состояние", "строк", "создано", "изменено", "без изм.",
-         "отклонено"),
-        ("no", "file", "source", "kind", "state", "rows", "created", "changed", "unchanged",
-         "rejected"),
-    )  # fmt: skip
-    table = Table(*titles[0 if lang == "ru" else 1])
-    for one in found:
-        s = one.sums
-        table.add_row(
-            str(one.import_id),
-            one.file_name,
-            one.source,
-            one.kind,
-            _pick(STATES[one.state], lang),
-            *map(str, (s.rows, s.created, s.changed, s.unchanged, s.rejected)),
-        )
-    return table
+def imports(found: Sequence[Import], lang: Language) -> str:
+    """Return the list of imports, three lines each."""
+    if not found:
+        return _pick(("Импортов ещё не было", "There were no imports yet"), lang)
+    return "\n".join(
+        f"{one.import_id}. {one.started_at:%Y-%m-%d %H:%M} UTC, {one.started_by}:"
+        f" {_pick(STATES[one.state], lang)}\n"
+        f"   {one.file_name}, {one.source}, {KIND_BY_NAME[one.kind].label(lang)}\n"
+        f"   {sums(one.sums, lang).splitlines()[0]}"
+        for one in found
+    )
 
 
 def undone(number: int, change: int | None, request: int | None, lang: Language) -> str:

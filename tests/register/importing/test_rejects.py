@@ -11,9 +11,10 @@ import pytest
 import python_calamine
 
 from processing.register.importing import rejects as rejects_module
-from processing.register.importing.errors import ImportRefused, Language
+from processing.register.importing.errors import ImportRefused
 from processing.register.importing.rejects import Reject, RowFault, write_rejects
 from processing.register.importing.store import Import, ImportStore
+from processing.wire.figures import Language
 from tests.register.importing.office import Office, person, xlsx_file
 
 HEADER = "СНИЛС;Фамилия;Имя;Отчество;Дата рождения;Пол;Примечание"
