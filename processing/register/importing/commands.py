@@ -28,6 +28,7 @@ from processing.register.importing.preparing import Prepared, kind_named, prepar
 from processing.register.importing.rejects import write_rejects
 from processing.register.importing.running import IMPORT_LIMITS, Runner
 from processing.register.importing.store import Import, ImportStore
+from processing.register.rights import deliver_rights
 from processing.register.rules import RegisterError
 from processing.wire.figures import Language
 
@@ -119,7 +120,7 @@ def resume(number: int, file: Path | None = None, *, lang: Language = "ru") -> i
         lang: The language of the answer.
     """
     with _told(lang):
-        done = _run(lambda pool: _resume(pool, number, file, lang))
+        done = _run(lambda pool: _resume(pool, number, file, lang), delivering=True)
         print(screen.summary(done, lang))
         return _exit_code(done)
 
@@ -128,7 +129,7 @@ def resume(number: int, file: Path | None = None, *, lang: Language = "ru") -> i
 def approve(number: int, *, by: By, lang: Language = "ru") -> int:
     """Approve an import that creates rights, and write it. Not by who began it."""
     with _told(lang):
-        done = _run(lambda pool: _approve(pool, number, by, lang))
+        done = _run(lambda pool: _approve(pool, number, by, lang), delivering=True)
         print(screen.summary(done, lang))
         return _exit_code(done)
 
@@ -242,7 +243,7 @@ def decide(
         return await runner.decide(number, line, decision, chosen, by, reason)
 
     with _told(lang):
-        against = _run(work)
+        against = _run(work, delivering=True)
         print(screen.decided(line, decision, against, lang))
 
 
@@ -415,14 +416,20 @@ async def _with_store(
         return await work(ImportStore(connection))
 
 
-def _run(work: Callable[[DatabasePool], Awaitable[Result]]) -> Result:
-    """Return what `work` makes of the register's database."""
+def _run(work: Callable[[DatabasePool], Awaitable[Result]], *, delivering: bool = False) -> Result:
+    """Return what `work` makes of the register's database.
+
+    With `delivering`, other databases are told the rights that rest on what it wrote.
+    """
 
     async def run() -> Result:
         async with open_targets(
             read_settings(os.environ), Role.REGISTER, APPLICATION_NAME, IMPORT_LIMITS
         ) as targets:
-            return await work(targets.home)
+            result = await work(targets.home)
+            if delivering and (away := await deliver_rights(targets)):
+                print(f"targets {', '.join(map(str, away))}: away, told later", file=sys.stderr)
+            return result
 
     return asyncio.run(run())
 
