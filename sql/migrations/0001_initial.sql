@@ -1378,8 +1378,8 @@ CREATE INDEX citizen_named ON register.citizen (
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA register;
 
 -- A name as it is compared: lower case, ё as е, hyphens and full stops as spaces, no apostrophes.
--- A name as it is compared: lower case, ё as е, hyphens and full stops spaces, no apostrophes.
--- on this.
+-- The letters are spelled out, since what `lower` does depends on the server's locale and indexes
+-- rest on this.
 CREATE FUNCTION register.name_key(p_text text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN translate(

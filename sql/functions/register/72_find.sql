@@ -110,25 +110,26 @@ REVOKE ALL ON FUNCTION register.by_name(text, boolean, date, integer) FROM publi
 
 -- The people that one or more of number, name, birth date and address lead to, NULL where nothing
 -- was asked: at most p_bound, by the question that is likely to be the narrowest. Whether they fit
--- the others is for register.fitting to tell; with a likeness they fit the name already.
+-- the others is for register.fitting to tell; with a likeness they fit the name already,
+-- and at_address the address.
 CREATE OR REPLACE FUNCTION register.candidates(
     p_number text, p_name text, p_typos boolean, p_birth_date date, p_meant tsquery,
     p_bound integer
-) RETURNS TABLE (citizen_id uuid, likeness real)
+) RETURNS TABLE (citizen_id uuid, likeness real, at_address boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 BEGIN
     IF p_number IS NOT NULL THEN
-        RETURN QUERY SELECT n.citizen_id, NULL::real FROM register.by_number(p_number, p_bound) AS n;
+        RETURN QUERY SELECT n.citizen_id, NULL::real, FALSE FROM register.by_number(p_number, p_bound) AS n;
     ELSIF p_meant IS NOT NULL AND (
         (p_name IS NULL AND p_birth_date IS NULL)
         OR (SELECT count(*) FROM register.by_address(p_meant, p_bound)) < p_bound
     ) THEN
-        RETURN QUERY SELECT a.citizen_id, NULL::real FROM register.by_address(p_meant, p_bound) AS a;
+        RETURN QUERY SELECT a.citizen_id, NULL::real, TRUE FROM register.by_address(p_meant, p_bound) AS a;
     ELSIF p_name IS NOT NULL THEN
-        RETURN QUERY SELECT n.citizen_id, n.likeness
+        RETURN QUERY SELECT n.citizen_id, n.likeness, FALSE
         FROM register.by_name(p_name, p_typos, p_birth_date, p_bound) AS n;
     ELSE
-        RETURN QUERY SELECT c.citizen_id, NULL::real FROM register.citizen AS c
+        RETURN QUERY SELECT c.citizen_id, NULL::real, FALSE FROM register.citizen AS c
         WHERE c.birth_date = p_birth_date LIMIT p_bound;
     END IF;
 END
@@ -150,7 +151,7 @@ WITH meant AS MATERIALIZED (
 
 SELECT
     c.citizen_id, coalesce(max(f.likeness), max(m.likeness), 1),
-    concat_ws(' ', register.name_key(c.last_name), register.name_key(c.first_name), c.birth_date)
+    concat_ws(' ', c.last_name, c.first_name, c.birth_date)
 FROM unnest(p_ids, p_likeness) AS f (citizen_id, likeness)
 INNER JOIN register.citizen AS c ON f.citizen_id = c.citizen_id
 LEFT JOIN meant AS m
@@ -197,12 +198,13 @@ DECLARE
     keys text[];
     looked_at integer;
     typos boolean;
+    there boolean;
     fit bigint;
 BEGIN
     -- Typos are thought of where nobody has the very name: that is the rarer case, and dearer.
     FOREACH typos IN ARRAY CASE WHEN p_name IS NULL THEN '{f}' ELSE '{f,t}' END::boolean[] LOOP
-        SELECT array_agg(f.citizen_id), array_agg(f.likeness), count(*)
-        INTO ids, alike, looked_at
+        SELECT array_agg(f.citizen_id), array_agg(f.likeness), count(*), bool_and(f.at_address)
+        INTO ids, alike, looked_at, there
         FROM register.candidates(p_number, p_name, typos, p_birth_date, meant, p_bound) AS f;
         SELECT
             array_agg(f.citizen_id), array_agg(f.likeness), array_agg(f.sort_key),
@@ -210,7 +212,9 @@ BEGIN
         INTO ids, alike, keys, fit
         FROM (
             SELECT f.*, count(*) OVER () AS fit
-            FROM register.fitting(ids, alike, p_name, typos, p_birth_date, meant) AS f
+            FROM register.fitting(
+                ids, alike, p_name, typos, p_birth_date, CASE WHEN there THEN NULL ELSE meant END
+            ) AS f
             ORDER BY
                 p_after_id IS NOT NULL
                 AND (-f.likeness, f.sort_key, f.citizen_id)
