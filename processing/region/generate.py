@@ -16,6 +16,7 @@ from processing.region.catalogue import Catalogue, directory_of, load_catalogue
 from processing.region.chance import Chance, Weighted
 from processing.region.families import FamilyDraw
 from processing.region.model import Household
+from processing.region.papers import add_papers
 from processing.region.population import Names, Population, load_names, load_population
 from processing.region.residents import Residents
 from processing.region.rights import RightsRules
@@ -105,7 +106,9 @@ def generate(order: RegionOrder, sources: RegionSources) -> Iterator[Batch]:
     add_catalogue(batch, sources.catalogue, sources.regulations)
     add_eligibility(batch, sources.catalogue, sources.rules)
     for household in households(order, sources):
-        add_household(batch, region, household, rules.of(household))
+        rights = rules.of(household)
+        add_household(batch, region, household, rights)
+        add_papers(batch, household, rights, order.today)
         if batch.citizen_count >= BATCH_CITIZENS:
             yield batch
             batch = Batch()

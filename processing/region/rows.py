@@ -15,6 +15,7 @@ from processing.region.catalogue import Catalogue
 from processing.region.chance import ID_EPOCH_MS
 from processing.region.model import Citizen, Entitlement, Household
 from processing.region.rights import Rights, derived_id
+from processing.region.tables import PAPERS, Table
 from processing.regulations.compiling import (
     NormRow,
     PriceRuleRow,
@@ -31,19 +32,6 @@ APPROVED_BY: Final = "spk region create"
 
 Value = bytes | str | int | bool | date | datetime | tuple[str, ...] | None
 Row = tuple[Value, ...]
-
-
-class Table(msgspec.Struct, frozen=True):
-    """A table and the columns that are written; a column that is absent keeps its default."""
-
-    schema: str
-    name: str
-    columns: tuple[str, ...]
-
-    @property
-    def full_name(self) -> str:
-        """Schema and name, as SQL writes them."""
-        return f"{self.schema}.{self.name}"
 
 
 REGION: Final = Table("regulations", "region", ("region", "time_zone", "name_ru", "name_en"))
@@ -231,6 +219,7 @@ TABLES: Final = (
     PERSONAL_ACCOUNT,
     CITIZEN_CATEGORY,
     PRESCRIPTION,
+    *PAPERS,
     DECISION,
     ENTITLEMENT,
     ALLOWANCE,

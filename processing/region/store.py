@@ -20,7 +20,8 @@ from processing.kernel.database import Connection
 from processing.kernel.errors import ConfigurationError, DatabaseError
 from processing.kernel.target_pools import TargetPools
 from processing.kernel.targets import HOME, TargetMap
-from processing.region.rows import CITIZEN, TABLES, Batch, Row, Table
+from processing.region.rows import CITIZEN, TABLES, Batch, Row
+from processing.region.tables import Table
 
 MADE_BY: Final = "spk region create"
 MADE_WHY: Final = "a synthetic region"

@@ -12,7 +12,8 @@ from processing.region.generate import (
     load_sources,
 )
 from processing.region.model import Household
-from processing.region.rows import Row, Table
+from processing.region.rows import Row
+from processing.region.tables import Table
 
 TODAY = date(2026, 11, 20)
 ORDER = RegionOrder(citizens=3000, seed=7, today=TODAY)

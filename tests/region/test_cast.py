@@ -7,7 +7,8 @@ import pytest
 from processing.region.cast import CastMember
 from processing.region.generate import RegionSources
 from processing.region.model import Household
-from processing.region.rows import ALLOWANCE, PRESCRIPTION, Table
+from processing.region.rows import ALLOWANCE, PRESCRIPTION
+from processing.region.tables import Table
 from processing.register.identifiers import enp_fits, read_enp, read_inn, read_snils
 from tests.region.conftest import TODAY
 

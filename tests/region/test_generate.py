@@ -19,9 +19,9 @@ from processing.region.rows import (
     PERSONAL_ACCOUNT,
     PRESCRIPTION,
     TABLES,
-    Table,
     provider_id_of,
 )
+from processing.region.tables import Table
 from tests.region.conftest import TODAY
 
 Rows = dict[Table, list[dict[str, object]]]
