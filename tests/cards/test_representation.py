@@ -85,3 +85,31 @@ async def test_only_issuing_asks_the_register_whom_a_citizen_represents(
             await connection.execute(
                 "SELECT * FROM register.represented_by($1, $2)", p.MOTHER, TODAY
             )
+
+
+async def test_a_card_acts_for_whom_the_register_names_its_holder_representative(
+    populated: Database,
+) -> None:
+    named = """
+        INSERT INTO register.representative (
+            record_id, citizen_id, representative_id, basis, document, valid_from, valid_to, scope
+        ) VALUES
+            (gen_random_uuid(), $1, $2, 'guardian', '1', '2026-01-01', '2026-12-31', NULL),
+            (gen_random_uuid(), $3, $2, 'guardian', '2', '2026-01-01', NULL, '{MEDICINE}'),
+            (gen_random_uuid(), $4, $2, 'parent', '3', '2026-01-01', '2026-12-31', NULL)
+    """
+    async with populated.connect() as connection, connection.transaction():
+        await connection.execute("SELECT register.begin_change('test', 'test', 'edit')")
+        await connection.execute(named, p.LONE, p.MOTHER, p.GRANDMOTHER, p.CHILD)
+    own = {p.MOTHER: None, p.HOUSEHOLD: None, **CHILDREN}
+    async with populated.connect(Role.ISSUING) as connection:
+        for on, expected in (
+            # a child's own birthday outlasts a paper; for some services only is left to a person
+            (TODAY, {**own, p.LONE: date(2026, 12, 31)}),
+            (date(2027, 1, 1), own),
+        ):
+            rows = await connection.fetch(
+                "SELECT * FROM register.represented_by($1, $2)", p.MOTHER, on
+            )
+            assert {row["holder_id"]: row["valid_to"] for row in rows} == expected
+            assert len(rows) == len(expected)
