@@ -18,8 +18,11 @@ from processing.kernel.database import REPORTING_LIMITS, Connection, DatabasePoo
 from processing.kernel.errors import ConfigurationError
 from processing.kernel.roles import Role
 from processing.kernel.target_pools import open_targets
+from processing.register.rights import deliver_rights
 from processing.regulations.faults import DocumentError, Language
 from processing.regulations.publication import PublicationError
+
+AWAY: Final = "база недоступна, права дойдут до неё позже / away, it gets its rights later"
 
 APPLICATION_NAME: Final = "spk eligibility"
 
@@ -27,14 +30,21 @@ Result = TypeVar("Result")
 
 
 def with_pool(work: Callable[[DatabasePool], Awaitable[Result]]) -> Result:
-    """Return what `work` makes of the home database, as the role of the register."""
+    """Return what `work` makes of the home database, as the role of the register.
+
+    Rights that it granted are handed to the databases that serve their holders; one that is away
+    gets them the next time.
+    """
     settings = read_settings(os.environ)
 
     async def run() -> Result:
         async with open_targets(
-            settings, Role.REGISTER, APPLICATION_NAME, REPORTING_LIMITS
+            settings, Role.REGISTER, APPLICATION_NAME, REPORTING_LIMITS, patient=True
         ) as targets:
-            return await work(targets.home)
+            result = await work(targets.home)
+            for number in await deliver_rights(targets):
+                print(f"{AWAY}: {number}", file=sys.stderr)
+            return result
 
     return asyncio.run(run())
 
