@@ -77,6 +77,7 @@ from processing.reconciliation.targets import Settling, terminal_settlement
 from processing.terminals.copies import terminal_store
 from processing.terminals.keys import TerminalKeys
 from processing.terminals.network import TerminalNetwork
+from processing.terminals.rules import TerminalRules
 from processing.wire.api import ProbeResult, ProbeStatus
 from processing.wire.iso8583.messages import (
     Network,
@@ -381,6 +382,7 @@ class Centre:
                 await issuers.renew()
                 return IssuingAuthority(issuers.certificates)
 
+            sign_rules = signer(hsm, Domain.PARAMETER_FILE)
             parts = HttpParts(
                 measurements=measurements,
                 probes={**_probes(pools, hsm), **probes},
@@ -394,6 +396,7 @@ class Centre:
                 stop_lists=StopListStore(issuing_pools.home),
                 pki=PkiParts(certificates, OcspResponder(certificates, hsm, issuers), issuers),
                 exchange=exchange,
+                rules=TerminalRules(terminal_store(pools), sign_rules, self._clock),
             )
             runner = web.AppRunner(http_application(parts), access_log=None)
             await runner.setup()

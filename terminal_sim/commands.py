@@ -31,6 +31,7 @@ from terminal_sim.desk import (
 )
 from terminal_sim.errors import TerminalError
 from terminal_sim.order import OrderError, parse_order, parse_quoted
+from terminal_sim.rules import RulesShelf, rules_fetcher
 from terminal_sim.screens import (
     show_not_sent,
     show_open_report,
@@ -90,7 +91,7 @@ def _repeat_pending(console: Console, desk: Desk, till: Till) -> int:
 
 @app.command
 def update(*, desk: Desk, source: Annotated[str | None, Parameter(name="--from")] = None) -> None:
-    """Fetch the newest stop-list, without which no card is served offline.
+    """Fetch the newest stop-list, without which no card is served offline, and the newest rules.
 
     Args:
         source: Address of the centre's HTTP gateway or of a mirror; else as in the parameter file.
@@ -99,6 +100,7 @@ def update(*, desk: Desk, source: Annotated[str | None, Parameter(name="--from")
         parameters = read_parameters(desk.params)
         desk.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         shelf = StopListShelf(desk.state_folder, parameters.content_keys)
+        RulesShelf(desk.state_folder, parameters).renew(rules_fetcher(parameters, source))
         lists = shelf.renew(fetcher(parameters, source))
     except TerminalError as error:
         print(f"spk terminal: {error.text(desk.lang)}", file=sys.stderr)

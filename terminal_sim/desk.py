@@ -24,6 +24,7 @@ from terminal_sim.card import AskPin, Presented, PresentedCard, drawer_card, rea
 from terminal_sim.errors import Language, TerminalError
 from terminal_sim.link import Link
 from terminal_sim.order import check_reservable, holding_for, known_service, named_holder
+from terminal_sim.rules import RulesShelf
 from terminal_sim.stop_lists import StopListShelf
 from terminal_sim.store import Store
 from terminal_sim.temporary import PresentedCode
@@ -92,7 +93,7 @@ def read_parameters(file: Path) -> ParameterFile:
 @contextmanager
 def open_till(desk: Desk) -> Iterator[Till]:
     """Open the terminal for the time of the block; its state folder is locked meanwhile."""
-    parameters = read_parameters(desk.params)
+    parameters = RulesShelf(desk.state_folder, read_parameters(desk.params)).parameters()
     with Store.open(desk.state_folder, parameters, now_ms()) as store:
         terminal = Terminal(parameters, store.state, os.urandom)
         link = Link(parameters, now_ms)

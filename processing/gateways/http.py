@@ -12,6 +12,7 @@
 | POST /issuing/v1/cards/{card_id}/passport | `CardPassport` |
 | POST /issuing/v1/cards/{card_id}/block | `CardStatus` |
 | GET /terminals/v1/stop-list/… | files, see `processing.gateways.stop_lists` |
+| GET /terminals/v1/rules/… | signed rules, see `processing.gateways.terminal_rules` |
 | POST /registry/… , GET /.well-known/jwks.json | `processing.gateways.exchange` |
 | GET, POST /pki/… | CA certificates, revocation lists, OCSP: see `processing.gateways.pki` |
 
@@ -44,7 +45,9 @@ from processing.gateways.problems import (
     refusal_response,
 )
 from processing.gateways.stop_lists import stop_list_application
+from processing.gateways.terminal_rules import rules_application
 from processing.kernel.metrics import Measurements
+from processing.terminals.rules import TerminalRules
 from processing.wire.api import (
     BODY_BYTES_MAX,
     Health,
@@ -76,7 +79,8 @@ class HttpParts:
     """What the gateway stands on. `probes` by the name of the part they look at.
 
     `issuing` None leaves the issuing API out, `stop_lists` None the stop-lists, `exchange` None the
-    paths of the exchange, `pki` None the answers about certificates.
+    paths of the exchange, `pki` None the answers about certificates, `rules` None the rules of
+    terminals.
     """
 
     measurements: Measurements
@@ -85,6 +89,7 @@ class HttpParts:
     stop_lists: StopListStore | None = None
     exchange: Server | None = None
     pki: PkiParts | None = None
+    rules: TerminalRules | None = None
 
 
 _PARTS: Final = web.AppKey("parts", HttpParts)
@@ -103,6 +108,8 @@ def http_application(parts: HttpParts) -> web.Application:
         app.add_subapp("/issuing/v1", _issuing_application(parts.issuing))
     if parts.stop_lists is not None:
         app.add_subapp("/terminals/v1/stop-list", stop_list_application(parts.stop_lists))
+    if parts.rules is not None:
+        app.add_subapp("/terminals/v1/rules", rules_application(parts.rules))
     if parts.exchange is not None:
         add_exchange(app, parts.exchange)
     if parts.pki is not None:

@@ -1,0 +1,78 @@
+"""The terminal's signed rules: what is believed, what is kept, what is rung up by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from processing.wire.parameter_file import ParameterFile
+from processing.wire.rules_file import Rules, SignedRules
+from processing.wire.statement import Domain
+from terminal_sim.errors import TerminalError
+from terminal_sim.rules import RULES_NAME, RulesShelf, rules_fetcher
+from tests.plugins.stop_lists import PUBLIC_KEY, signature_of
+from tests.terminal_sim import world
+
+PARAMETERS = world.parameters(content_keys=(PUBLIC_KEY,))
+
+
+def rules_of(version: int, issued_at_ms: int = 1, terminal_id: str | None = None) -> Rules:
+    """Return rules in which every service has that version."""
+    return Rules(
+        terminal_id=terminal_id or PARAMETERS.terminal_id,
+        issued_at_ms=issued_at_ms,
+        services=tuple(msgspec.structs.replace(s, version=version) for s in PARAMETERS.services),
+        items=PARAMETERS.items,
+    )
+
+
+def signed(rules: Rules, domain: Domain = Domain.PARAMETER_FILE) -> bytes:
+    key_id, signature = signature_of(rules.document, domain)
+    return SignedRules(document=rules.document, key_id=key_id, signature=signature).encode()
+
+
+def versions(parameters: ParameterFile) -> set[int]:
+    return {service.version for service in parameters.services}
+
+
+def test_new_rules_take_the_place_of_the_parameter_files(tmp_path: Path) -> None:
+    shelf = RulesShelf(tmp_path, PARAMETERS)
+    assert shelf.parameters() == PARAMETERS
+    assert shelf.renew(lambda: signed(rules_of(7)))
+    assert versions(RulesShelf(tmp_path, PARAMETERS).parameters()) == {7}
+    assert not shelf.renew(lambda: None)
+    # An older issue that somebody kept is not taken, and the same one changes nothing.
+    assert shelf.renew(lambda: signed(rules_of(8, issued_at_ms=5)))
+    assert not shelf.renew(lambda: signed(rules_of(7)))
+    assert versions(shelf.parameters()) == {8}
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"{}", "not a file of rules"),
+        (b"\xff", "not a file of rules"),
+        (signed(rules_of(9)).replace(b'"key_id":"', b'"key_id":"AA'), "not"),
+        (signed(rules_of(9), Domain.STOP_LIST), "not signed by a key"),
+        (signed(rules_of(9, terminal_id="X9999999")), "of terminal X9999999"),
+        (signed(msgspec.structs.replace(rules_of(9), version=2)), "version 1"),
+    ],
+)
+def test_what_is_not_believed_costs_nothing(tmp_path: Path, data: bytes, told: str) -> None:
+    shelf = RulesShelf(tmp_path, PARAMETERS)
+    shelf.renew(lambda: signed(rules_of(7)))
+    with pytest.raises(TerminalError, match=told):
+        shelf.renew(lambda: data)
+    assert versions(shelf.parameters()) == {7}
+
+
+def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / RULES_NAME).write_bytes(signed(rules_of(7))[:-9])
+    assert RulesShelf(tmp_path, PARAMETERS).parameters() == PARAMETERS
+
+
+def test_rules_are_fetched_over_http_only() -> None:
+    with pytest.raises(TerminalError, match="nothing says where"):
+        rules_fetcher(PARAMETERS, "file:///etc")
