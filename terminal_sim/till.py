@@ -449,7 +449,7 @@ class Till:
                 f"Центр не выдал ключ: {TEXTS[answer.outcome].ru}",
                 f"the centre gave no key: {TEXTS[answer.outcome].en}",
             )
-        key = unwrapped(answer.key, parameters)
+        key = unwrapped(answer.key, parameters, self.terminal.mac_key)
         self.store.write(KeyKept(file_fingerprint(parameters), key))
         if not self._settle_key():
             raise TerminalError(

@@ -11,24 +11,32 @@ from hsm_stub.client.commands import Refusal
 from hsm_stub.client.errors import HsmRefused
 
 ADMIN_KEY_VERSION: Final = 1
-"""Generation of the card master key that 9B keys are derived from."""
+"""How often this card's 9B key was replaced, and one; the card master has its own generation."""
+CARD_MASTER: Final = "card master"
+"""What the key service calls the key that 9B keys come from."""
 
 ADMIN_KEY_ALGORITHM: Final = Algorithm.AES_192
 
 
 class HsmManagementKey:
-    """The host's half of 9B mutual authentication, done by the key service for one card."""
+    """The host's half of 9B mutual authentication, done by the key service for one card.
+
+    `card_master` is the generation that the card's key comes from, 0 for the active one.
+    """
 
     algorithm = ADMIN_KEY_ALGORITHM
 
-    def __init__(self, hsm: HsmClient, card_guid: bytes) -> None:
+    def __init__(self, hsm: HsmClient, card_guid: bytes, card_master: int = 0) -> None:
         self._hsm = hsm
         self._card_guid = card_guid
+        self._card_master = card_master
         self._handle = b""
 
     def begin(self, witness_ciphertext: bytes) -> tuple[bytes, bytes]:
         """The decrypted witness and a fresh challenge, 16 bytes each."""
-        started = self._hsm.card_admin_begin(self._card_guid, ADMIN_KEY_VERSION, witness_ciphertext)
+        started = self._hsm.card_admin_begin(
+            self._card_guid, ADMIN_KEY_VERSION, witness_ciphertext, self._card_master
+        )
         self._handle = started.handle
         return started.witness, started.challenge
 

@@ -23,7 +23,9 @@ def refresh_passport(card: PivClient, centre: CentreClient, hsm: HsmClient) -> b
     wanted = centre.passport(UUID(bytes=guid))
     if _at_hand(card) == wanted:
         return False
-    card.authenticate_management(HsmManagementKey(hsm, guid))
+    known = centre.card(UUID(bytes=guid))
+    master = 0 if known is None else known.card_master
+    card.authenticate_management(HsmManagementKey(hsm, guid, master))
     card.write_passport(wanted)
     if _at_hand(card) != wanted:
         raise StationError(StationFault.READ_BACK_DIFFERS, what="social passport")

@@ -27,6 +27,7 @@ from card_personalization.station.faults import StationError, StationFault
 from card_personalization.station.management import (
     ADMIN_KEY_ALGORITHM,
     ADMIN_KEY_VERSION,
+    CARD_MASTER,
     HsmManagementKey,
 )
 from card_personalization.station.pin_letter import PinLetter, draw_letter
@@ -73,6 +74,7 @@ class Workplace:
     points: dict[Slot, bytes] = field(default_factory=dict)
     certificates: dict[Slot, bytes] = field(default_factory=dict)
     passport: bytes = b""
+    card_master: int = 1
     issued: IssuedCard | None = None
 
     @property
@@ -182,9 +184,10 @@ def set_codes(place: Workplace) -> None:
 def set_management_key(place: Workplace) -> None:
     """Change 9B to the key that the key service derives for this card's GUID, and prove it."""
     guid = place.ordered.card_id.bytes
-    key = place.hsm.derive_card_admin_key(guid, ADMIN_KEY_VERSION)
+    place.card_master = place.hsm.public_keys().active_generation(CARD_MASTER)
+    key = place.hsm.derive_card_admin_key(guid, ADMIN_KEY_VERSION, place.card_master)
     place.driver.set_management_key(place.card, key, ADMIN_KEY_ALGORITHM)
-    place.card.authenticate_management(HsmManagementKey(place.hsm, guid))
+    place.card.authenticate_management(HsmManagementKey(place.hsm, guid, place.card_master))
 
 
 def read_back(place: Workplace) -> None:
@@ -216,13 +219,22 @@ def hand_over_codes(place: Workplace) -> None:
 
 def report(place: Workplace) -> None:
     """Report the card with a proof of its key; from the centre's answer on it counts."""
-    place.issued = send_report(place.card, place.centre, place.ordered, place.certificates)
+    place.issued = send_report(
+        place.card, place.centre, place.ordered, place.certificates, place.card_master
+    )
 
 
 def send_report(
-    card: PivClient, centre: CentreClient, order: CardOrder, certificates: dict[Slot, bytes]
+    card: PivClient,
+    centre: CentreClient,
+    order: CardOrder,
+    certificates: dict[Slot, bytes],
+    card_master: int = 1,
 ) -> IssuedCard:
-    """Have the card sign the order's challenge, and report it with its certificates."""
+    """Have the card sign the order's challenge, and report it with its certificates.
+
+    `card_master` is the generation of the card master that its 9B key comes from.
+    """
     digest = issuing_proof_digest(order.order_id, order.challenge)
     return centre.report(
         order.order_id,
@@ -230,6 +242,7 @@ def send_report(
             certificate_tap=certificates[Slot.CARD_AUTHENTICATION],
             certificate_pin=certificates[Slot.AUTHENTICATION],
             proof=card.sign_digest(Slot.CARD_AUTHENTICATION, digest),
+            card_master=card_master,
         ),
     )
 

@@ -21,7 +21,7 @@ from processing.wire.crl import RevocationReason
 ENTRIES_AT_ONCE: Final = 500
 """Entries of a revocation list that are read and handed to the key service together."""
 
-_KEEP: Final = "SELECT cards.keep_certificates($1, $2, $3, $4)"
+_KEEP: Final = "SELECT cards.keep_certificates($1, $2, $3, $4, $5)"
 _STATUS: Final = """
     SELECT reason, (extract(EPOCH FROM revoked_at) * 1000)::bigint AS revoked_at_ms
     FROM cards.certificate WHERE serial = $1 AND issuer_key_id = $2
@@ -111,15 +111,19 @@ class CertificateStore:
 
 
 async def keep_certificates(
-    connection: Connection, order_id: UUID, certificates: CardCertificates
+    connection: Connection, order_id: UUID, certificates: CardCertificates, card_master: int
 ) -> None:
-    """Keep the certificates of a card, in the transaction that issues it for an order."""
+    """Keep the certificates of a card, in the transaction that issues it for an order.
+
+    `card_master` is the generation of the card master that its 9B key comes from.
+    """
     await connection.execute(
         _KEEP,
         order_id,
         certificates.issuer_key_id,
         list(certificates.serials),
         list(certificates.valid_to),
+        card_master,
     )
 
 

@@ -90,6 +90,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     card_number: str
     state: CardCode
     valid_to: date
+    card_master: int = 1
 
 
 class WrittenCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +103,7 @@ class WrittenCard(msgspec.Struct, frozen=True, kw_only=True):
     public_key_pin: bytes
     certificate_tap: bytes
     certificate_pin: bytes
+    card_master: int = 1
 
 
 class Refusal(msgspec.Struct, frozen=True):

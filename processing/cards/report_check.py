@@ -61,6 +61,7 @@ def check_report(
         public_key_pin=pin,
         certificate_tap=report.certificate_tap,
         certificate_pin=report.certificate_pin,
+        card_master=report.card_master,
     )
 
 

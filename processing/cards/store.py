@@ -30,7 +30,9 @@ _ORDER: Final = "SELECT * FROM cards.order_overview WHERE order_id = $1 AND stat
 _ADD_ORDER: Final = "SELECT cards.order_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 _ISSUE: Final = "SELECT cards.issue_card($1, $2, $3, $4, $5, $6, $7, $8)"
 _GIVE_UP: Final = "SELECT cards.give_up_order($1, $2)"
-_CARD: Final = "SELECT card_id, card_number, state, valid_to FROM cards.card WHERE card_id = $1"
+_CARD: Final = """
+    SELECT card_id, card_number, state, valid_to, card_master FROM cards.card WHERE card_id = $1
+"""
 _SET_STATE: Final = "SELECT cards.set_state($1, $2)"
 _TOKEN: Final = "SELECT token_sha256 FROM cards.station WHERE station_id = $1 AND active"  # noqa: S105
 _ADD_STATION: Final = "SELECT cards.add_station($1, $2, $3)"
@@ -93,7 +95,7 @@ class CardStore:
             )
             result = IssueResult(code)
             if result is IssueResult.ISSUED:
-                await keep_certificates(connection, order_id, certificates)
+                await keep_certificates(connection, order_id, certificates, written.card_master)
         return result
 
     async def give_up(self, order_id: UUID, station_id: str) -> OrderCode | None:
@@ -112,6 +114,7 @@ class CardStore:
             card_number=row["card_number"],
             state=state,
             valid_to=row["valid_to"],
+            card_master=row["card_master"],
         )
 
     async def set_card_state(self, card_id: UUID, state: CardCode) -> CardCode | None:

@@ -26,6 +26,7 @@ from processing.kernel.target_pools import open_targets
 from processing.terminals.copies import terminal_store
 from processing.terminals.enrolment import parameters_of
 from processing.terminals.model import Terminal, TerminalState
+from processing.terminals.network import TERMINAL_MASTER
 from processing.terminals.store import TERMINALS_LISTED_MAX, TerminalStore
 from processing.wire.parameter_file import FramingName, ProfileName
 
@@ -152,8 +153,8 @@ async def _parameters(
 ) -> bytes:
     async with _store(settings) as store, connect_async(settings.hsm_address) as hsm:
         if new_keys:
-            await hsm.ping()
-            await store.renew_keys(terminal_id)
+            active = (await hsm.public_keys()).active_generation(TERMINAL_MASTER)
+            await store.renew_keys(terminal_id, active)
         terminal = await store.terminal(terminal_id)
         if terminal is None:
             raise _unknown(terminal_id)

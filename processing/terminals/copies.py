@@ -57,10 +57,10 @@ class CopiedTerminals(TerminalStore):
             )
         return found
 
-    async def offer_key(self, terminal_id: str) -> KeyOffer | None:
+    async def offer_key(self, terminal_id: str, master_generation: int) -> KeyOffer | None:
         """As `TerminalStore.offer_key`."""
-        offered = await self._home.offer_key(terminal_id)
-        await self._tell_copies(lambda store: store.offer_key(terminal_id))
+        offered = await self._home.offer_key(terminal_id, master_generation)
+        await self._tell_copies(lambda store: store.offer_key(terminal_id, master_generation))
         return offered
 
     async def take_key(self, terminal_id: str, generation: int) -> bool:
@@ -69,11 +69,11 @@ class CopiedTerminals(TerminalStore):
         await self._tell_copies(lambda store: store.take_key(terminal_id, generation))
         return taken
 
-    async def renew_keys(self, terminal_id: str) -> bool:
+    async def renew_keys(self, terminal_id: str, master_generation: int) -> bool:
         """As `TerminalStore.renew_keys`; raises when any database cannot be told."""
-        renewed = await self._home.renew_keys(terminal_id)
+        renewed = await self._home.renew_keys(terminal_id, master_generation)
         for store in self._copies.values():
-            await store.renew_keys(terminal_id)
+            await store.renew_keys(terminal_id, master_generation)
         return renewed
 
     async def _first_answer(self, ask: Callable[[TerminalStore], Awaitable[_T]]) -> _T:

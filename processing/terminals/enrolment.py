@@ -57,9 +57,11 @@ async def parameters_of(
         framing=framing,
         profile=profile,
         key_generation=terminal.key_generation,
-        mac_key=await hsm.derive_terminal_key(terminal.terminal_id, terminal.key_generation),
+        mac_key=await hsm.derive_terminal_key(
+            terminal.terminal_id, terminal.key_generation, terminal.master_generation
+        ),
         exchange_key=await hsm.derive_exchange_key(
-            terminal.terminal_id, terminal.exchange_generation
+            terminal.terminal_id, terminal.exchange_generation, terminal.master_generation
         ),
         receipt_public_key=public.receipt_key,
         content_keys=_content_keys(public),

@@ -36,8 +36,8 @@ _UNKNOWN: Final[tuple[Mac | None, int]] = (None, 0)
 class KeyDeriver(Protocol):
     """The part of the key service's client that terminals need."""
 
-    async def derive_terminal_key(self, terminal_id: str, key_id: int) -> bytes:
-        """Return the AES-CMAC key of one terminal in one generation."""
+    async def derive_terminal_key(self, terminal_id: str, key_id: int, master: int) -> bytes:
+        """Return the AES-CMAC key of one terminal in one generation, from one of the master's."""
 
 
 class TerminalKeys:
@@ -90,8 +90,11 @@ class TerminalKeys:
         ):
             self._macs.pop((terminal_id, key_id), None)
             return None
-        mac = Mac(await self._deriver.derive_terminal_key(terminal_id, key_id))
-        if key_id == terminal.next_key_generation:
+        following = key_id == terminal.next_key_generation
+        master = terminal.next_master_generation if following else terminal.master_generation
+        derived = self._deriver.derive_terminal_key(terminal_id, key_id, master or 0)
+        mac = Mac(await derived)
+        if following:
             return mac
         self._macs[terminal_id, key_id] = mac, self._monotonic_ns()
         if len(self._macs) > self._keys_max:

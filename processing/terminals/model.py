@@ -42,7 +42,8 @@ class Terminal(msgspec.Struct, frozen=True, kw_only=True):
     """One terminal, whose it is, and the services allowed there.
 
     `key_generation` is that of its MAC key, `next_key_generation` of the key that was handed out
-    and has not been used yet, `exchange_generation` of the key that wraps MAC keys.
+    and has not been used yet, `exchange_generation` of the key that wraps MAC keys. All come from
+    generation `master_generation` of the terminal master, the next from `next_master_generation`.
     """
 
     terminal_id: str
@@ -54,14 +55,21 @@ class Terminal(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...]
     next_key_generation: int | None = None
     exchange_generation: int = 1
+    master_generation: int = 1
+    next_master_generation: int | None = None
     presence: Presence = Presence()
 
 
 class KeyOffer(msgspec.Struct, frozen=True):
-    """A MAC key that a terminal may have: its generation, and that of the key that wraps it."""
+    """A MAC key that a terminal may have: its generation, and that of the key that wraps it.
+
+    And the generations of the terminal master that its keys come from now, and then.
+    """
 
     key_generation: int
     exchange_generation: int
+    master_generation: int
+    next_master_generation: int
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
+from hsm_stub.client.commands import PublicKeys
 from processing.kernel.clock import Clock
 from processing.terminals.model import TerminalState
 from processing.terminals.store import TerminalStore
 from processing.wire.iso8583.messages import Network, NetworkAnswer, NetworkCode, OfferedKey
 from processing.wire.outcome import Outcome
+
+TERMINAL_MASTER: Final = "terminal master"
+"""What the key service calls the key that terminals' keys come from."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEEDS_ACTIVE: Final = frozenset({NetworkCode.SIGN_ON, NetworkCode.KEY_CHANGE})
@@ -19,7 +23,12 @@ _NEEDS_ACTIVE: Final = frozenset({NetworkCode.SIGN_ON, NetworkCode.KEY_CHANGE})
 class KeyWrapper(Protocol):
     """The part of the key service's client that a key change needs."""
 
-    async def wrap_terminal_key(self, terminal_id: str, key_id: int, exchange_id: int) -> bytes:
+    async def public_keys(self) -> PublicKeys:
+        """Return which generation of the terminal master is active."""
+
+    async def wrap_terminal_key(
+        self, terminal_id: str, key_id: int, exchange_id: int, master: int, next_master: int
+    ) -> bytes:
         """Return a terminal's MAC key wrapped under its exchange key."""
 
 
@@ -55,10 +64,15 @@ class TerminalNetwork:
         )
 
     async def _next_key(self, terminal_id: str) -> OfferedKey | None:
-        offer = await self._store.offer_key(terminal_id)
+        active = (await self._wrapper.public_keys()).active_generation(TERMINAL_MASTER)
+        offer = await self._store.offer_key(terminal_id, active)
         if offer is None:
             return None
         wrapped = await self._wrapper.wrap_terminal_key(
-            terminal_id, offer.key_generation, offer.exchange_generation
+            terminal_id,
+            offer.key_generation,
+            offer.exchange_generation,
+            offer.master_generation,
+            offer.next_master_generation,
         )
         return OfferedKey(generation=offer.key_generation, wrapped=wrapped)

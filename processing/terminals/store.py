@@ -28,9 +28,9 @@ TERMINALS_LISTED_MAX: Final = 10_000
 _TERMINAL: Final = "SELECT * FROM terminals.terminal_overview WHERE terminal_id = $1"
 _TERMINALS: Final = "SELECT * FROM terminals.terminal_overview ORDER BY terminal_id LIMIT $1"
 _SET_STATE: Final = "SELECT terminals.set_state($1, $2)"
-_OFFER_KEY: Final = "SELECT * FROM terminals.offer_key($1)"
+_OFFER_KEY: Final = "SELECT * FROM terminals.offer_key($1, $2)"
 _TAKE_KEY: Final = "SELECT terminals.take_key($1, $2)"
-_RENEW_KEYS: Final = "SELECT terminals.renew_keys($1)"
+_RENEW_KEYS: Final = "SELECT terminals.renew_keys($1, $2)"
 _HEAR: Final = "SELECT terminals.hear($1, $2, $3)"
 _SERVICES: Final = "SELECT * FROM terminals.services_at($1, $2)"
 _ITEMS: Final = """
@@ -62,13 +62,14 @@ class TerminalStore:
         async with self._pool.connection() as connection:
             return bool(await connection.fetchval(_SET_STATE, terminal_id, int(state)))
 
-    async def offer_key(self, terminal_id: str) -> KeyOffer | None:
+    async def offer_key(self, terminal_id: str, master_generation: int) -> KeyOffer | None:
         """Hand out a terminal's next MAC key; None when it is unknown or blocked.
 
+        It comes from this generation of the terminal master.
         Until the terminal uses that key, the offer is the same.
         """
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(_OFFER_KEY, terminal_id)
+            row = await connection.fetchrow(_OFFER_KEY, terminal_id, master_generation)
         return None if row is None else KeyOffer(*row)
 
     async def take_key(self, terminal_id: str, generation: int) -> bool:
@@ -76,10 +77,13 @@ class TerminalStore:
         async with self._pool.connection() as connection:
             return bool(await connection.fetchval(_TAKE_KEY, terminal_id, generation))
 
-    async def renew_keys(self, terminal_id: str) -> bool:
-        """Give a terminal new MAC and exchange keys; False when there is none with this id."""
+    async def renew_keys(self, terminal_id: str, master_generation: int) -> bool:
+        """Give a terminal new MAC and exchange keys; False when there is none with this id.
+
+        They come from this generation of the terminal master.
+        """
         async with self._pool.connection() as connection:
-            return bool(await connection.fetchval(_RENEW_KEYS, terminal_id))
+            return bool(await connection.fetchval(_RENEW_KEYS, terminal_id, master_generation))
 
     async def hear(self, terminal_id: str, code: int, heard_at: datetime) -> TerminalState | None:
         """Keep what a terminal said about itself (field 70) and return its state, if it has one."""
@@ -116,6 +120,8 @@ def _terminal(row: asyncpg.Record) -> Terminal:
         services=tuple(row["services"]),
         next_key_generation=row["next_key_generation"],
         exchange_generation=row["exchange_generation"],
+        master_generation=row["master_generation"],
+        next_master_generation=row["next_master_generation"],
         presence=Presence(
             heard_at=row["heard_at"],
             signed_on=row["signed_on"],

@@ -69,12 +69,14 @@ class IssueReport(_Body, frozen=True):
     """POST /issuing/v1/orders/{order_id}/card: the card is written and proves its key.
 
     The certificates (DER) are those of slots 9E (tap) and 9A (PIN). `proof` is the signature by
-    slot 9E over `issuing_proof_digest`: raw r‖s, 64 bytes.
+    slot 9E over `issuing_proof_digest`: raw r‖s, 64 bytes. `card_master` is the generation of the
+    card master that the card's 9B key comes from.
     """
 
     certificate_tap: Certificate
     certificate_pin: Certificate
     proof: Signature
+    card_master: Annotated[int, Meta(ge=1, le=255)] = 1
 
 
 class CardOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +119,7 @@ class CardStatus(msgspec.Struct, frozen=True, kw_only=True):
     card_number: str
     state: CardState
     valid_to: date
+    card_master: int = 1
 
 
 class CardPassport(msgspec.Struct, frozen=True, kw_only=True):

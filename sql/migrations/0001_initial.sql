@@ -2185,7 +2185,12 @@ CREATE TABLE terminals.terminal (
     -- generation of the key under which the next MAC key travels; changes only with a new
     -- parameter file
     exchange_generation smallint NOT NULL DEFAULT 1 CHECK (exchange_generation BETWEEN 0 AND 255),
-    CHECK (next_key_generation <> key_generation)
+    -- generation of the terminal master that both keys come from; moves on with a key change
+    master_generation smallint NOT NULL DEFAULT 1 CHECK (master_generation BETWEEN 1 AND 255),
+    -- that of the key that was handed out
+    next_master_generation smallint CHECK (next_master_generation BETWEEN 1 AND 255),
+    CHECK (next_key_generation <> key_generation),
+    CHECK ((next_key_generation IS NULL) = (next_master_generation IS NULL))
 );
 
 -- What each terminal said last about itself (0800).
@@ -2222,6 +2227,8 @@ CREATE TABLE cards.card (
     certificate_tap bytea NOT NULL,
     certificate_pin bytea NOT NULL,
     issued_at timestamptz NOT NULL,
+    -- generation of the card master that the card's 9B key comes from
+    card_master smallint NOT NULL DEFAULT 1 CHECK (card_master BETWEEN 1 AND 255),
     -- rises with every change of state; a copy in another database takes only a newer one
     version integer NOT NULL DEFAULT 1
 );
@@ -2713,7 +2720,9 @@ GRANT INSERT, UPDATE (used, granted) ON rights.counter TO spk_processing;
 GRANT INSERT, DELETE, UPDATE (expires_at) ON rights.reservation TO spk_processing;
 GRANT INSERT ON journal.block, journal.event, journal.line, journal.child TO spk_processing;
 GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
-GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_processing;
+GRANT UPDATE (
+    key_generation, next_key_generation, master_generation, next_master_generation
+) ON terminals.terminal TO spk_processing;
 GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;

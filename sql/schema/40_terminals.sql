@@ -21,7 +21,12 @@ CREATE TABLE terminals.terminal (
     -- generation of the key under which the next MAC key travels; changes only with a new
     -- parameter file
     exchange_generation smallint NOT NULL DEFAULT 1 CHECK (exchange_generation BETWEEN 0 AND 255),
-    CHECK (next_key_generation <> key_generation)
+    -- generation of the terminal master that both keys come from; moves on with a key change
+    master_generation smallint NOT NULL DEFAULT 1 CHECK (master_generation BETWEEN 1 AND 255),
+    -- that of the key that was handed out
+    next_master_generation smallint CHECK (next_master_generation BETWEEN 1 AND 255),
+    CHECK (next_key_generation <> key_generation),
+    CHECK ((next_key_generation IS NULL) = (next_master_generation IS NULL))
 );
 
 -- What each terminal said last about itself (0800).

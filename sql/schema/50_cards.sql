@@ -14,6 +14,8 @@ CREATE TABLE cards.card (
     certificate_tap bytea NOT NULL,
     certificate_pin bytea NOT NULL,
     issued_at timestamptz NOT NULL,
+    -- generation of the card master that the card's 9B key comes from
+    card_master smallint NOT NULL DEFAULT 1 CHECK (card_master BETWEEN 1 AND 255),
     -- rises with every change of state; a copy in another database takes only a newer one
     version integer NOT NULL DEFAULT 1
 );

@@ -10,7 +10,9 @@ GRANT INSERT, UPDATE (used, granted) ON rights.counter TO spk_processing;
 GRANT INSERT, DELETE, UPDATE (expires_at) ON rights.reservation TO spk_processing;
 GRANT INSERT ON journal.block, journal.event, journal.line, journal.child TO spk_processing;
 GRANT SELECT, INSERT ON reconciliation.terminal_totals TO spk_processing;
-GRANT UPDATE (key_generation, next_key_generation) ON terminals.terminal TO spk_processing;
+GRANT UPDATE (
+    key_generation, next_key_generation, master_generation, next_master_generation
+) ON terminals.terminal TO spk_processing;
 GRANT INSERT, UPDATE ON terminals.presence TO spk_processing;
 
 GRANT USAGE ON SCHEMA register, rights, regulations TO spk_register;

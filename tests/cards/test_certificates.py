@@ -61,7 +61,7 @@ class Pki:
         ders = [await self._certificate(card_id, slot) for slot in c.CertificateSlot]
         async with self.pool.transaction() as connection:
             await connection.execute(_ORDERED, card_id, _number(card_id), date(2035, 1, 1))
-            await keep_certificates(connection, card_id, certificates_of(*ders))
+            await keep_certificates(connection, card_id, certificates_of(*ders), 1)
         return ders[1]
 
     async def _certificate(self, card_id: UUID, slot: c.CertificateSlot) -> bytes:

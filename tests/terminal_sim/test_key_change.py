@@ -114,7 +114,8 @@ def test_killed_between_keeping_and_using_the_key(tmp_path: Path) -> None:
         with till_of(tmp_path, file) as till:
             answer = till.network(NetworkCode.KEY_CHANGE)
             assert answer.key is not None
-            till.store.write(KeyKept(file_fingerprint(file), unwrapped(answer.key, file)))
+            kept = unwrapped(answer.key, file, key_of_file(file))
+            till.store.write(KeyKept(file_fingerprint(file), kept))
         with till_of(tmp_path, file) as till:
             assert till.terminal.mac_key == key_of_file(file)
             assert till.terminal.next_mac_key == SECOND
@@ -170,8 +171,9 @@ def test_a_blocked_terminal_gets_none(tmp_path: Path) -> None:
     ],
 )
 def test_a_key_for_somebody_else_is_not_taken(wrapped: bytes, told: str) -> None:
+    file = world.parameters()
     with pytest.raises(TerminalError, match=told):
-        unwrapped(OfferedKey(generation=2, wrapped=wrapped), world.parameters())
+        unwrapped(OfferedKey(generation=2, wrapped=wrapped), file, key_of_file(file))
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -193,3 +195,15 @@ def test_a_centre_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     file = world.parameters(1)
     with till_of(tmp_path, file) as till, pytest.raises(LinkError):
         till.change_key()
+
+
+def test_a_new_exchange_key_comes_with_a_mac_key_and_opens_the_next() -> None:
+    file = world.parameters()
+    wrapped = aes_key_wrap(world.EXCHANGE_KEY, bytes(range(48)))
+    moved = unwrapped(OfferedKey(generation=2, wrapped=wrapped), file, key_of_file(file))
+    assert moved == MacKey(2, bytes(range(16)), bytes(range(16, 48)))
+    following = aes_key_wrap(moved.exchange, bytes(16))
+    third = unwrapped(OfferedKey(generation=3, wrapped=following), file, moved)
+    assert third == MacKey(3, bytes(16), moved.exchange)
+    with pytest.raises(TerminalError, match="not for this terminal"):
+        unwrapped(OfferedKey(generation=3, wrapped=following), file, key_of_file(file))

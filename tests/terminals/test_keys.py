@@ -53,7 +53,7 @@ class Rows:
 class Deriver:
     """Derives a key that shows for whom it is."""
 
-    async def derive_terminal_key(self, terminal_id: str, key_id: int) -> bytes:
+    async def derive_terminal_key(self, terminal_id: str, key_id: int, master: int) -> bytes:
         """Return 16 bytes."""
         return f"{terminal_id}{key_id:08d}".encode()
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import pytest
 
+from hsm_stub.client.commands import KeyState, PublicKey, PublicKeys
 from processing.kernel.clock import ManualClock
 from processing.kernel.database import open_pool
 from processing.kernel.roles import Role
@@ -37,8 +38,18 @@ def ms_of(moment: datetime) -> int:
 class Wrapper:
     """Wraps keys so that it shows which."""
 
-    async def wrap_terminal_key(self, terminal_id: str, key_id: int, exchange_id: int) -> bytes:
+    active = 1
+
+    async def public_keys(self) -> PublicKeys:
+        """Tell which generation of the master is active."""
+        key = PublicKey(key="terminal master", generation=self.active, state=KeyState.ACTIVE)
+        return PublicKeys(receipt_key=b"", receipt_key_id=b"", issuing_certificates=(), keys=(key,))
+
+    async def wrap_terminal_key(
+        self, terminal_id: str, key_id: int, exchange_id: int, master: int, next_master: int
+    ) -> bytes:
         """Return 24 bytes."""
+        self.masters = (master, next_master)
         return f"{terminal_id}{key_id:08d}{exchange_id:08d}".encode()
 
 
@@ -175,7 +186,7 @@ async def test_a_key_is_handed_out_again_until_it_is_used(
 
 
 async def test_after_the_last_generation_comes_the_first(store: TerminalStore) -> None:
-    assert await store.offer_key("AP000002") == KeyOffer(0, 1)
+    assert await store.offer_key("AP000002", 1) == KeyOffer(0, 1, 1, 1)
     assert await store.take_key("AP000002", 0)
     assert (await row_of(store, "AP000002")).key_generation == 0
 
@@ -183,14 +194,34 @@ async def test_after_the_last_generation_comes_the_first(store: TerminalStore) -
 async def test_new_keys_end_those_that_an_old_file_could_learn(
     store: TerminalStore, database: Database
 ) -> None:
-    assert await store.offer_key("AP000001") == KeyOffer(8, 1)
+    assert await store.offer_key("AP000001", 1) == KeyOffer(8, 1, 1, 1)
     pool = await open_pool(database.dsn(Role.OPERATOR), Role.OPERATOR, "test")
     operator = TerminalStore(pool)
-    assert await operator.renew_keys("AP000001")
-    assert not await operator.renew_keys("XX000001")
+    assert await operator.renew_keys("AP000001", 2)
+    assert not await operator.renew_keys("XX000001", 2)
     await pool.close()
     terminal = await row_of(store)
     assert (terminal.key_generation, terminal.next_key_generation) == (9, None)
-    assert await store.offer_key("AP000001") == KeyOffer(10, 2)
+    assert await store.offer_key("AP000001", 1) == KeyOffer(10, 2, 2, 1)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await store.renew_keys("AP000001")
+        await store.renew_keys("AP000001", 2)
+
+
+async def test_a_terminal_moves_to_the_active_master_with_its_next_key(
+    store: TerminalStore, clock: ManualClock
+) -> None:
+    wrapper = Wrapper()
+    network = TerminalNetwork(store, wrapper, clock)
+    wrapper.active = 2
+    assert (await say(network, NetworkCode.KEY_CHANGE)).key is not None
+    assert wrapper.masters == (1, 2)
+    wrapper.active = 3
+    # What was handed out stays the same until it is used.
+    assert (await say(network, NetworkCode.KEY_CHANGE)).key is not None
+    assert wrapper.masters == (1, 2)
+    assert await store.take_key("AP000001", 8)
+    terminal = await row_of(store)
+    assert (terminal.master_generation, terminal.next_master_generation) == (2, None)
+    assert (await row_of(store, "AP000002")).master_generation == 1
+    assert (await say(network, NetworkCode.KEY_CHANGE)).key is not None
+    assert wrapper.masters == (2, 3)

@@ -171,7 +171,8 @@ class TotalsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class OfferedKey(msgspec.Struct, frozen=True, kw_only=True):
     """A terminal's next MAC key, of generation 0 to 255.
 
-    `wrapped` is the key under the terminal's exchange key (RFC 3394, 24 bytes).
+    `wrapped` is the key under the terminal's exchange key (RFC 3394, 24 bytes), or it and the next
+    exchange key (56 bytes).
     """
 
     generation: int

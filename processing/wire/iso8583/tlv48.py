@@ -139,9 +139,10 @@ NETWORK_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
         "key change: the key id of the next MAC key",
     ),
     b"KW": _tag(
-        rb"([0-9A-F]{48})",
-        "48 hex characters 0-9 A-F",
-        "key change: the next MAC key, wrapped under the terminal's exchange key",
+        rb"([0-9A-F]{48}|[0-9A-F]{112})",
+        "48 or 112 hex characters 0-9 A-F",
+        "key change: the next MAC key, wrapped under the terminal's exchange key; the long form "
+        "brings the next exchange key, too",
     ),
 }
 

@@ -1,6 +1,8 @@
--- Keep the certificates of the card that was just issued for an order. Again is harmless.
+-- Keep the certificates of the card that was just issued for an order, and which generation of the
+-- card master its 9B key comes from. Again is harmless.
 CREATE OR REPLACE FUNCTION cards.keep_certificates(
-    p_order_id uuid, p_issuer_key_id bytea, p_serials bytea[], p_valid_to timestamptz[]
+    p_order_id uuid, p_issuer_key_id bytea, p_serials bytea[], p_valid_to timestamptz[],
+    p_card_master smallint
 ) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO cards.certificate (serial, issuer_key_id, card_id, valid_to)
@@ -8,8 +10,15 @@ LANGUAGE sql AS $$
     FROM cards.card_order AS o
     CROSS JOIN unnest(p_serials, p_valid_to) AS c (serial, valid_to)
     WHERE o.order_id = p_order_id
-    ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING;
+
+    UPDATE cards.card AS c SET card_master = p_card_master
+    FROM cards.card_order AS o
+    WHERE o.order_id = p_order_id AND c.card_id = o.card_id
 $$;
-REVOKE ALL ON FUNCTION cards.keep_certificates(uuid, bytea, bytea[], timestamptz[]) FROM public;
-GRANT EXECUTE ON FUNCTION cards.keep_certificates(uuid, bytea, bytea[], timestamptz[])
-TO spk_issuing;
+REVOKE ALL ON FUNCTION cards.keep_certificates(
+    uuid, bytea, bytea[], timestamptz[], smallint
+) FROM public;
+GRANT EXECUTE ON FUNCTION cards.keep_certificates(
+    uuid, bytea, bytea[], timestamptz[], smallint
+) TO spk_issuing;

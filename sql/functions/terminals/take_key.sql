@@ -5,7 +5,11 @@ RETURNS boolean
 LANGUAGE sql AS $$
 WITH changed AS (
     UPDATE terminals.terminal AS t
-    SET key_generation = t.next_key_generation, next_key_generation = NULL
+    SET
+        key_generation = t.next_key_generation,
+        next_key_generation = NULL,
+        master_generation = t.next_master_generation,
+        next_master_generation = NULL
     WHERE t.terminal_id = p_terminal_id AND t.next_key_generation = p_generation
     RETURNING t.terminal_id
 )

@@ -6,6 +6,8 @@ SELECT
     t.key_generation,
     t.next_key_generation,
     t.exchange_generation,
+    t.master_generation,
+    t.next_master_generation,
     t.region,
     r.time_zone,
     p.provider_id,
