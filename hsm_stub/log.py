@@ -40,7 +40,7 @@ def command_level(command: c.Command) -> int:
             return logging.DEBUG
         case c.DrawChallenge() | c.GetApprovals() | c.AddToCrl() | c.SignOcsp():
             return logging.DEBUG
-        case c.BeginCrl() | c.FinishCrl():
+        case c.BeginCrl() | c.FinishCrl() | c.WrapBatch():
             return logging.INFO
         case c.Approve() | c.InstallPolicy() | c.ReloadKeys():
             return logging.INFO

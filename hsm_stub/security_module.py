@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from hsm_stub import kdf
 from hsm_stub.backends.backend import Backend
 from hsm_stub.backends.signer import BackendSigner
+from hsm_stub.batch import wrapped_part
 from hsm_stub.card_admin import CardAuthentications
 from hsm_stub.certificates import card_certificate
 from hsm_stub.client import commands as c
@@ -104,6 +105,8 @@ class SecurityModule:
                 answer = ocsp_answer(command, self._issuer(command.issuer_key_id), self._backend)
                 self._count(SigningKey.ISSUING_CA, "sign OCSP answer")
                 return answer
+            case c.WrapBatch():
+                return self._wrap_batch(command)
             case c.Approve() | c.GetApprovals() | c.InstallPolicy() | c.ReloadKeys():
                 raise CommandRefused(c.Refusal.NOT_ALLOWED, "this is for the desk to do")
 
@@ -209,6 +212,21 @@ class SecurityModule:
         der = card_certificate(command, entry.issuer(), signer, self._backend.ring.pki_url)
         self._count(SigningKey.ISSUING_CA, "sign card certificate")
         return c.Certificate(der=der)
+
+    def _wrap_batch(self, command: c.WrapBatch) -> c.WrappedBatch:
+        def card_key(guid: bytes, version: int) -> tuple[int, bytes]:
+            entry, key = self._card_key(guid, version, 0)
+            self._count(MasterKey.CARD, "export card 9B key in a batch")
+            return entry.generation, key
+
+        def sign(sha256: bytes) -> tuple[bytes, bytes]:
+            self._count(SigningKey.CONTENT, f"sign {Domain.CARD_BATCH.value}")
+            return self.sign_own(SigningKey.CONTENT, Domain.CARD_BATCH, sha256)
+
+        def certify(asked: c.IssueCardCertificate) -> bytes:
+            return self._issue_card_certificate(asked).der
+
+        return wrapped_part(command, card_key, certify, sign)
 
     def _issuer(self, key_id: bytes) -> KeyEntry:
         """Return the CA with this key identifier, if it may still speak of its certificates."""

@@ -66,6 +66,8 @@ def use_of(command: c.Command) -> Use | None:
             return Use(name, MasterKey.CARD.value, master)
         case c.FinishCardAdmin():
             return Use(name, MasterKey.CARD.value)
+        case c.WrapBatch():
+            return Use(name, MasterKey.CARD.value)
         case c.IssueCardCertificate() | c.FinishCrl() | c.SignOcsp():
             return Use(name, SigningKey.ISSUING_CA.value)
         case c.BeginCrl():
@@ -104,6 +106,8 @@ def command_facts(command: c.Command) -> Facts:
             return {"number": number, "entries": entries}
         case c.SignOcsp(serial=serial, status=status):
             return {"serial": serial.hex(), "status": status.value}
+        case c.WrapBatch(batch_id=batch_id, part=part, cards=cards):
+            return {"batch": batch_id.hex(), "part": part, "cards": len(cards)}
         case c.AddToCrl() | c.FinishCrl():
             return {}
         case c.Approve(approval_id=approval_id):

@@ -208,6 +208,10 @@ class AsyncHsmClient:
         """Return an OCSPResponse about one certificate, DER."""
         return (await self._ask(command, c.OcspAnswer)).der
 
+    async def wrap_batch(self, command: c.WrapBatch) -> bytes:
+        """Return one part of a card batch, encrypted and signed."""
+        return (await self._ask(command, c.WrappedBatch)).part
+
     async def approve(self, approval_id: bytes) -> None:
         """Approve what another client asked for."""
         await self._ask(c.Approve(approval_id=approval_id), c.Done)

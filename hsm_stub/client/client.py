@@ -207,6 +207,10 @@ class HsmClient:
         """Return an OCSPResponse about one certificate, DER."""
         return (self._ask(command, c.OcspAnswer)).der
 
+    def wrap_batch(self, command: c.WrapBatch) -> bytes:
+        """Return one part of a card batch, encrypted and signed."""
+        return (self._ask(command, c.WrappedBatch)).part
+
     def approve(self, approval_id: bytes) -> None:
         """Approve what another client asked for."""
         self._ask(c.Approve(approval_id=approval_id), c.Done)

@@ -26,6 +26,8 @@ CRL_ENTRIES_MAX: Final = 2_000_000
 """Most entries of a revocation list."""
 CRL_ENTRIES_AT_ONCE_MAX: Final = 500
 """Most entries of one command: half a frame, and a few milliseconds of the service."""
+BATCH_CARDS_MAX: Final = 16
+"""Most cards of one part of a batch."""
 POLICY_CHARS_MAX: Final = 32 * 1024
 """Longest policy."""
 CARD_VALIDITY_DAYS_MAX: Final = 3660
@@ -292,6 +294,37 @@ class SignOcsp(_Command, tag="sign_ocsp", frozen=True):
     nonce: Annotated[bytes, Meta(max_length=32)] = b""
 
 
+class BatchOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One card order of a batch. `valid_to` is an ISO date."""
+
+    order_id: Bytes16
+    card_guid: Bytes16
+    card_number: CardNumber
+    issuer_region: Annotated[int, Meta(ge=0, le=99)]
+    valid_to: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
+    challenge: Bytes32
+    not_after_ms: UInt63
+
+
+class WrapBatch(_Command, tag="wrap_batch", frozen=True):
+    """Put one part of a card batch together (`processing.wire.batch_file`).
+
+    Each card gets its 9B key, and with `make_keys` its key pairs and certificates, valid from
+    `not_before_ms`; encrypted to `station_key` (uncompressed P-256 point) and signed. Answered by
+    `WrappedBatch`.
+    """
+
+    station_key: Point
+    batch_id: Bytes16
+    part: UInt16
+    parts: UInt16
+    created_at_ms: UInt63
+    admin_version: Byte
+    make_keys: bool
+    not_before_ms: UInt63
+    cards: Annotated[tuple[BatchOrder, ...], Meta(min_length=1, max_length=BATCH_CARDS_MAX)]
+
+
 class Approve(_Command, tag="approve", frozen=True):
     """Approve what another client asked for (`approval_needed`); answered by `Done`."""
 
@@ -463,6 +496,12 @@ class OcspAnswer(_Answer, tag="ocsp_answer", frozen=True):
     der: bytes
 
 
+class WrappedBatch(_Answer, tag="wrapped_batch", frozen=True):
+    """One part of a card batch, encrypted and signed."""
+
+    part: bytes
+
+
 class PendingApproval(msgspec.Struct, frozen=True, kw_only=True):
     """What waits for others: who asked for what, and how many must still approve."""
 
@@ -521,6 +560,7 @@ Command = (
     | AddToCrl
     | FinishCrl
     | SignOcsp
+    | WrapBatch
     | Approve
     | GetApprovals
     | InstallPolicy
@@ -542,6 +582,7 @@ Answer = (
     | CrlBegun
     | CrlSignature
     | OcspAnswer
+    | WrappedBatch
     | Approvals
     | Status
 )

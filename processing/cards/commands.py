@@ -6,12 +6,14 @@ import asyncio
 import os
 from pathlib import Path
 from typing import Annotated, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import cyclopts
 from cyclopts import Parameter
 
 from hsm_stub.client.async_client import connect_async
+from processing.cards.batch_export import export_batch as export_batch_now
+from processing.cards.batch_export import open_orders, read_station_key
 from processing.cards.certificate_status import issue_revocation_list, issuer_of
 from processing.cards.certificates import CertificateStore, RevocationList
 from processing.cards.copies import card_store
@@ -94,6 +96,42 @@ def issue_stop_list(
         f"Stop-list {issued.number} ({kind}): {issued.stopped} cards are stopped, "
         f"{len(issued.body)} bytes"
     )
+
+
+@app.command
+def export_batch(
+    file: Path,
+    /,
+    *,
+    station: Annotated[str, Parameter(help="Whose open orders.")],
+    station_key: Annotated[Path, Parameter(help="The station's public key (PEM, P-256).")],
+    make_keys: Annotated[
+        bool, Parameter(help="Bring each card's keys and certificates; else it makes its own.")
+    ] = False,
+    most: Annotated[int, Parameter(help="At most that many orders, the oldest first.")] = 1_000,
+) -> None:
+    """Write a station's open orders to FILE as a batch that it needs no master key for."""
+    point = read_station_key(station_key)
+    count, batch = asyncio.run(_export_batch(station, point, most, make_keys=make_keys))
+    if not count:
+        raise ConfigurationError(f"station {station} has no open order")
+    write_private_file(file, batch)
+    print(f"{count} cards for {station} are in {file}")
+
+
+async def _export_batch(
+    station: str, point: bytes, most: int, *, make_keys: bool
+) -> tuple[int, bytes]:
+    settings = read_settings(os.environ)
+    async with (
+        open_targets(settings, Role.ISSUING, APPLICATION_NAME) as targets,
+        connect_async(settings.hsm_address) as hsm,
+    ):
+        orders = await open_orders(targets.home, station, most)
+        now_ms = SystemClock(settings.time_zone).utc_ms()
+        return len(orders), await export_batch_now(
+            orders, point, uuid4(), hsm, now_ms, make_keys=make_keys
+        )
 
 
 @app.command
