@@ -17,6 +17,7 @@ from hsm_stub.rotation_commands import register
 app = cyclopts.App(name="hsm", help="Make keys and run the key service.")
 app.command("hsm_stub.policy_commands:app", name="policy")
 app.command("hsm_stub.audit_commands:app", name="audit")
+app.command("hsm_stub.ceremony.commands:app", name="ceremony")
 register(app)
 
 Keys = Annotated[Path | None, Parameter(help="Key file; default: hsm/keys.spk in SPK_HOME.")]

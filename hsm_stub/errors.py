@@ -7,6 +7,9 @@ ServiceError
 │   ├── KeyFileExposed       others may read it
 │   ├── KeyFileDamaged       its bytes are not what was written
 │   └── WrongPassphrase      its bytes are sound and the passphrase does not open them
+├── CeremonyError            a ceremony cannot go on
+│   ├── ShareError           a share is mistyped, or not of this set
+│   └── RecordWrong          a record is not what was signed
 ├── TokenError               the token does not answer, or not as it must
 ├── RotationRefused          a key cannot go on to its next generation or state
 ├── PolicyError              the policy is not sound
@@ -52,6 +55,18 @@ class KeyFileDamaged(KeyFileError):
 
 class WrongPassphrase(KeyFileError):
     """The passphrase does not open the file."""
+
+
+class CeremonyError(ServiceError):
+    """A ceremony cannot go on."""
+
+
+class ShareError(CeremonyError):
+    """A share is mistyped, or not of this set."""
+
+
+class RecordWrong(CeremonyError):
+    """A record is not what was signed."""
 
 
 class TokenError(ServiceError):

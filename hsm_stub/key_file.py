@@ -9,6 +9,7 @@ from hsm_stub.key_material import KeyMaterial, with_entry, with_next_generation
 from hsm_stub.keyring import KeyEntry, KeyName, KeyRing
 from hsm_stub.keystore import OpenedFile, read_key_file
 from hsm_stub.private_file import write_private
+from hsm_stub.recovery import recovery_path, write_recovery_file
 
 
 class KeyFile:
@@ -54,6 +55,9 @@ class KeyFile:
     def _write(self, material: KeyMaterial) -> None:
         opened = self._opened.with_material(material)
         try:
+            if material.recovery_point:
+                # First, so that no key is ever in use that the custodians could not restore.
+                write_recovery_file(recovery_path(self._path), material)
             write_private(self._path, opened.content())
         except OSError as error:
             raise KeyFileError(
