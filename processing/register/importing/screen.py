@@ -216,7 +216,7 @@ def _beside(
     for column, label in labels.items():
         here, there = row.body.get(column), known.get(column)
         if column in known and (here is not None or there is not None):
-            sign = "=" if here == there else "≠"
+            sign = "·" if here is None else "=" if here == there else "≠"
             yield f"    {label}: {_shown(here)} {sign} {_shown(there)}"
 
 
