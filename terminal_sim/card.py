@@ -178,7 +178,13 @@ def _checked_certificate(
         certificate.verify_directly_issued_by(issuing_ca)
         named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         uris = named.value.get_values_for_type(x509.UniformResourceIdentifier)
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as error:
+    except (
+        ValueError,
+        TypeError,
+        InvalidSignature,
+        x509.ExtensionNotFound,
+        x509.InvalidVersion,
+    ) as error:
         raise CardRefused(
             "Карта выпущена не этим регионом: её сертификат не от эмиссионного центра",
             "the card was not issued here: its certificate is not of the issuing office",

@@ -77,7 +77,7 @@ def read_certificate(slot: Slot, der: bytes) -> CardCertificate:
         key = certificate.public_key()
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         issuer = certificate.issuer.rfc4514_string()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _unreadable(slot, str(error)) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise _unreadable(slot, "P-256")

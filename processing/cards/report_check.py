@@ -75,7 +75,7 @@ def _certified_key(
     """Return the certified key, or in words why the certificate does not fit the order."""
     try:
         certificate = x509.load_der_x509_certificate(der)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         return f"no X.509 certificate: {error}"
     # The signature comes first: what is read after it was composed by our own key service.
     if not any(_signed_by(certificate, issuer) for issuer in issuers):

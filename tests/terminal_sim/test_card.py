@@ -69,6 +69,15 @@ def wrong_certificate(**changes: object) -> Callable[[], SoftCard]:
     return make
 
 
+def unknown_version() -> SoftCard:
+    """A card whose certificate is of a version of X.509 that there is not."""
+    card = world.issued_card()
+    der = world.card_certificate(point(card, Slot.CARD_AUTHENTICATION))
+    changed = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020142"), 1)
+    world.blank_client(card).write_certificate(Slot.CARD_AUTHENTICATION, changed)
+    return card
+
+
 def other_key() -> SoftCard:
     """A card whose key in 9E is not the certificate's."""
     card = world.issued_card()
@@ -78,6 +87,7 @@ def other_key() -> SoftCard:
 
 REFUSED = [
     ("another issuer", wrong_certificate(ca_key=world.OTHER_KEY), "not issued here"),
+    ("another version of X.509", unknown_version, "not issued here"),
     ("another card's", wrong_certificate(guid=bytes(16)), "another card"),
     (
         "out of date",

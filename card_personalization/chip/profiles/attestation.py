@@ -78,7 +78,7 @@ def verify_attestation(
 def _loaded(der: bytes, slot: int) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise AttestationError(slot, f"no certificate: {error}") from None
 
 
