@@ -78,6 +78,8 @@ def _certified_key(
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         return f"no X.509 certificate: {error}"
     # The signature comes first: what is read after it was composed by our own key service.
+    if not der.endswith(b"\0" + certificate.signature):
+        return "the signature's bit string is malformed"
     if not any(_signed_by(certificate, issuer) for issuer in issuers):
         return "not signed by the issuing CA of this centre"
     try:

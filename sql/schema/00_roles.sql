@@ -38,3 +38,15 @@ COMMENT ON SCHEMA journal IS 'Append-only events: the truth from which balances 
 COMMENT ON SCHEMA engine IS 'Functions that decide transactions.';
 COMMENT ON SCHEMA reconciliation IS 'Totals and exports for finance.';
 COMMENT ON SCHEMA exchange IS 'Messages to and from other agencies. Personal data while under way.';
+
+-- Functions are closed unless a schema's users are named here; new ones inherit it.
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM public;
+ALTER DEFAULT PRIVILEGES IN SCHEMA engine GRANT EXECUTE ON FUNCTIONS TO spk_processing;
+ALTER DEFAULT PRIVILEGES IN SCHEMA rights GRANT EXECUTE ON FUNCTIONS
+TO spk_processing, spk_register, spk_issuing, spk_finance;
+ALTER DEFAULT PRIVILEGES IN SCHEMA cards GRANT EXECUTE ON FUNCTIONS TO spk_issuing, spk_operator;
+ALTER DEFAULT PRIVILEGES IN SCHEMA register GRANT EXECUTE ON FUNCTIONS TO spk_register;
+ALTER DEFAULT PRIVILEGES IN SCHEMA terminals GRANT EXECUTE ON FUNCTIONS
+TO spk_operator, spk_processing;
+ALTER DEFAULT PRIVILEGES IN SCHEMA reconciliation GRANT EXECUTE ON FUNCTIONS
+TO spk_finance, spk_processing;

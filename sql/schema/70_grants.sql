@@ -42,15 +42,3 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA regulations TO spk_operator
 GRANT USAGE ON SCHEMA terminals, regulations, journal, reconciliation TO spk_finance;
 GRANT SELECT ON ALL TABLES IN SCHEMA terminals, regulations, journal, reconciliation
 TO spk_finance;
-
--- Functions are closed unless a schema's users are named here; new ones inherit it.
-ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM public;
-ALTER DEFAULT PRIVILEGES IN SCHEMA engine GRANT EXECUTE ON FUNCTIONS TO spk_processing;
-ALTER DEFAULT PRIVILEGES IN SCHEMA rights GRANT EXECUTE ON FUNCTIONS
-TO spk_processing, spk_register, spk_issuing, spk_finance;
-ALTER DEFAULT PRIVILEGES IN SCHEMA cards GRANT EXECUTE ON FUNCTIONS TO spk_issuing, spk_operator;
-ALTER DEFAULT PRIVILEGES IN SCHEMA register GRANT EXECUTE ON FUNCTIONS TO spk_register;
-ALTER DEFAULT PRIVILEGES IN SCHEMA terminals GRANT EXECUTE ON FUNCTIONS
-TO spk_operator, spk_processing;
-ALTER DEFAULT PRIVILEGES IN SCHEMA reconciliation GRANT EXECUTE ON FUNCTIONS
-TO spk_finance, spk_processing;

@@ -39,7 +39,8 @@ ALLOWED: dict[Role, dict[str, set[str]]] = {
         "reconciliation": {"SELECT", "INSERT"},
     },
     Role.REGISTER: {
-        "register": {"SELECT", "INSERT", "UPDATE"},
+        # Catalogues alone: persons are reached through functions that log who reads what.
+        "register": {"SELECT"},
         "rights": {"SELECT", "INSERT", "UPDATE"},
         "regulations": {"SELECT"},
     },
@@ -96,7 +97,9 @@ async def test_functions_are_closed_to_everybody_else(world: asyncpg.Connection)
         "SELECT p.oid::regprocedure::text AS name FROM pg_proc AS p "
         "WHERE p.pronamespace::regnamespace::text = ANY ($1) "
         "AND has_function_privilege('public', p.oid, 'EXECUTE') "
-        "AND p.prorettype <> 'trigger'::regtype",
+        "AND p.prorettype <> 'trigger'::regtype "
+        # what an extension brings compares letters and reads no table
+        "AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')",
         [*SCHEMAS, "engine"],
     )
     assert [row["name"] for row in rows] == []

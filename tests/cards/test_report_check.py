@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from cryptography import x509
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -177,7 +178,16 @@ VERSION_AT = RIGHT.certificate_tap.index(bytes.fromhex("a003020102")) + 4
 """The version of an X.509 certificate (RFC 5280 §4.1.2.1), of which libraries have an own error."""
 
 
+UNUSED_BITS_AT = (
+    len(RIGHT.certificate_tap)
+    - len(x509.load_der_x509_certificate(RIGHT.certificate_tap).signature)
+    - 1
+)
+"""How many bits of the signature's last byte do not count, which libraries pass over."""
+
+
 @example(position=VERSION_AT, bit=6)
+@example(position=UNUSED_BITS_AT, bit=0)
 @given(position=st.integers(0, len(RIGHT.certificate_tap) - 1), bit=st.integers(0, 7))
 def test_one_flipped_bit_in_a_certificate_is_refused(position: int, bit: int) -> None:
     flipped = bytearray(RIGHT.certificate_tap)
