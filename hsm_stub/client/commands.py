@@ -279,8 +279,7 @@ class FinishCrl(_Command, tag="finish_crl", frozen=True):
 class SignOcsp(_Command, tag="sign_ocsp", frozen=True):
     """Say of one certificate how it stands (RFC 6960); answered by `OcspAnswer`.
 
-    `sha256` names the issuer by SHA-256 instead of SHA-1. `nonce` is that of the question, if it
-    had one.
+    `sha256` names the issuer by SHA-256, not SHA-1. `nonce` is the question's, if it had one.
     """
 
     issuer_key_id: Bytes20
@@ -307,11 +306,10 @@ class BatchOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class WrapBatch(_Command, tag="wrap_batch", frozen=True):
-    """Put one part of a card batch together (`processing.wire.batch_file`).
+    """Make one part of a batch (`processing.wire.batch_file`); answered by `WrappedBatch`.
 
     Each card gets its 9B key, and with `make_keys` its key pairs and certificates, valid from
-    `not_before_ms`; encrypted to `station_key` (uncompressed P-256 point) and signed. Answered by
-    `WrappedBatch`.
+    `not_before_ms`; encrypted to `station_key` (uncompressed P-256 point) and signed.
     """
 
     station_key: Point

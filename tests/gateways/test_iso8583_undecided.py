@@ -19,7 +19,7 @@ from processing.wire.iso8583.messages import (
     TotalsAnswer,
 )
 from processing.wire.outcome import TEXTS, Outcome
-from processing.wire.transaction import Kind, Request, TransactionKey
+from processing.wire.transaction import Request
 from tests.plugins.line import Line
 from tests.plugins.live_centre import LiveCentre
 from tests.plugins.town import PRICE_KOPECKS, Shop, business_day, citizen, signed
@@ -28,17 +28,8 @@ MARIA = citizen(1)
 OTHER_KEY = Mac(bytes(range(16)))
 
 
-def _parent(shop: Shop) -> TransactionKey:
-    return shop.sale(MARIA).key
-
-
-# A request of each kind that is not offered yet, and one from beyond the calendar.
+# Requests that no rule decides: those from beyond the calendar.
 REFUSED: dict[str, tuple[Callable[[Shop], Request], Outcome]] = {
-    "visit start": (lambda s: s.request(Kind.VISIT_START, MARIA), Outcome.NOT_SUPPORTED),
-    "visit finish": (
-        lambda s: s.request(Kind.VISIT_FINISH, MARIA, parent=_parent(s)),
-        Outcome.NOT_SUPPORTED,
-    ),
     "signed in the year 10000": (
         lambda s: s.sale(MARIA, signed_at_ms=253_402_300_800_000),
         Outcome.MALFORMED,
@@ -50,7 +41,7 @@ REFUSED: dict[str, tuple[Callable[[Shop], Request], Outcome]] = {
 }
 
 
-async def test_what_is_not_offered_is_said_and_leaves_the_key_free(live: LiveCentre) -> None:
+async def test_what_cannot_be_decided_is_said_and_leaves_the_key_free(live: LiveCentre) -> None:
     shop, line = Shop(), await live.line()
     for name, (build, outcome) in REFUSED.items():
         request = build(shop)
