@@ -306,8 +306,7 @@ class Centre:
         return one_page({"1": exposition(self._registry)[0].decode()})
 
     def _pools(self, role: Role) -> AbstractAsyncContextManager[TargetPools]:
-        # What the centre runs on its pools never changes a session. Of several databases one may
-        # be away: the others go on.
+        # No session is ever changed here. Of several databases one may be away.
         return open_pools(
             self._settings,
             self._targets,
@@ -392,6 +391,7 @@ class Centre:
                     Passports(issuing_pools.home, signer(hsm, Domain.SOCIAL_PASSPORT), self._clock),
                     self._clock,
                     renew,
+                    signer(hsm, Domain.TEMPORARY_CARD),
                 ),
                 stop_lists=StopListStore(issuing_pools.home),
                 pki=PkiParts(certificates, OcspResponder(certificates, hsm, issuers), issuers),

@@ -58,6 +58,7 @@ EXTRAS = {
     "python_calamine": "centre",
     "rapidfuzz": "centre",
     "shamir_mnemonic": "ceremony",
+    "segno": "centre",
     "smartcard": "pcsc",
     "structlog": "hsm",
     "tree_sitter": "centre",

@@ -6,8 +6,9 @@ from typing import Final, Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from card_personalization.chip.ecdsa_signature import raw_from_der
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.temporary_card import TemporaryCard, TemporaryCardError
 from processing.wire.transaction import Evidence, IdentifierKind
@@ -49,14 +50,13 @@ class PresentedCode:
         return cls(identity, key)
 
     def sign(self, digest: bytes, evidence: Evidence, _ask_pin: AskPin) -> bytes:
-        """Sign digest v1 with the code's key: raw r‖s, 64 bytes. `CardRefused` for a PIN."""
+        """Sign digest v1 with the code's key: r‖s, low S, 64 bytes. `CardRefused` for a PIN."""
         if evidence is Evidence.PIN:
             raise CardRefused(
                 "Для этой услуги нужна карта с ПИН-кодом: временная карта не подходит",
                 "this service needs a card with a PIN: a temporary card will not do",
             )
-        r, s = decode_dss_signature(self._key.sign(digest, _PREHASHED))
-        return r.to_bytes(32) + s.to_bytes(32)
+        return raw_from_der(self._key.sign(digest, _PREHASHED))
 
     def passport(self) -> bytes | None:
         """Return None: no temporary card is served without the centre."""

@@ -31,13 +31,14 @@ class Asker(Protocol):
 class CardKey(msgspec.Struct, frozen=True):
     """A card's public keys (uncompressed P-256 points) and whose card it is.
 
-    They never change for a card's GUID: a new key is a new card.
+    They never change for a card's GUID: a new key is a new card. A temporary card, which is a code
+    on paper, has no key of a PIN.
     """
 
     card_id: bytes
     holder_id: bytes
     tap: bytes
-    pin: bytes
+    pin: bytes | None
 
 
 class Case(msgspec.Struct, frozen=True, eq=False, gc=False):

@@ -16,7 +16,7 @@ from processing.authorization.model import CardKey, Proof
 from processing.authorization.verifying import Verify, verifier
 from processing.kernel.bucket import bucket_of
 from processing.kernel.turns import Turns
-from processing.wire.transaction import Evidence, Request
+from processing.wire.transaction import Evidence, IdentifierKind, Request
 
 CARDS_CACHED_MAX: Final = 50_000
 """Most cards whose keys are kept in memory (about 1 kB each)."""
@@ -37,6 +37,7 @@ _S_PLAIN: Final = b"\x02\x20"
 # Asking an enum for a member takes as long as three look-ups.
 _NONE: Final = Evidence.NONE
 _PIN: Final = Evidence.PIN
+_CODE: Final = IdentifierKind.QR_CERTIFICATE
 _NOT_NEEDED, _RIGHT, _CARD_UNKNOWN, _WRONG = Proof
 
 LoadCard = Callable[[bytes], Awaitable[CardKey | None]]
@@ -60,7 +61,12 @@ class KnownCard:
         # Big-endian numbers of one length compare as their bytes do.
         if signature[32:] > _HALF_ORDER:
             return False
+        # A code on paper can be copied: it must not pass for a chip, nor a chip for it.
+        if (request.identifier_kind is _CODE) is not (self.key.pin is None):
+            return False
         if request.evidence is _PIN:
+            if self.key.pin is None:
+                return False
             verify = self._pin = self._pin or verifier(self.key.pin)
         else:
             verify = self._tap = self._tap or verifier(self.key.tap)

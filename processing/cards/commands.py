@@ -1,4 +1,4 @@
-"""`spk cards`: the operator's side of issuing — stations and their tokens, blocking of cards."""
+"""`spk cards`: the operator's side of issuing — stations and their tokens, what is issued."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import asyncio
 import os
 from pathlib import Path
 from typing import Annotated, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import cyclopts
 from cyclopts import Parameter
 
 from hsm_stub.client.async_client import connect_async
+from processing.cards import life_commands, lost_commands
 from processing.cards.batch_export import export_batch as export_batch_now
 from processing.cards.batch_export import open_orders, read_station_key
 from processing.cards.certificate_status import issue_revocation_list, issuer_of
 from processing.cards.certificates import CertificateStore, RevocationList
-from processing.cards.copies import card_store
-from processing.cards.model import CardCode
 from processing.cards.signing import signer
 from processing.cards.stations import new_token, token_sha256
 from processing.cards.stop_list import IssuedList, StopListStore
@@ -35,8 +34,6 @@ from processing.wire.statement import Domain
 APPLICATION_NAME: Final = "spk cards"
 
 app = cyclopts.App(name="cards", help="Register personalization stations, block cards.")
-
-CardId = Annotated[UUID, Parameter(help="The card's GUID, as spk card show prints it.")]
 
 
 @app.command
@@ -68,18 +65,14 @@ def add_station(
     print(f"Station {name} may order cards with the token in {token_file}")
 
 
-@app.command
-def block(card_id: CardId, /) -> None:
-    """Block a card at once, for everyone it may act for."""
-    asyncio.run(_set_state(card_id, CardCode.BLOCKED))
-    print(f"Card {card_id} is blocked")
-
-
-@app.command
-def unblock(card_id: CardId, /) -> None:
-    """Let a blocked card work again, as when a lost card was found."""
-    asyncio.run(_set_state(card_id, CardCode.ACTIVE))
-    print(f"Card {card_id} is active")
+app.command(life_commands.block)
+app.command(life_commands.unblock)
+app.command(life_commands.hand_over)
+app.command(life_commands.revoke)
+app.command(life_commands.destroy)
+app.command(life_commands.life)
+app.command(lost_commands.lost)
+app.command(lost_commands.waiting)
 
 
 @app.command
@@ -175,14 +168,3 @@ async def _issue_stop_list(*, complete: bool) -> IssuedList:
 async def _add_station(name: str, sha256: bytes, *, renew: bool) -> bool:
     async with open_targets(read_settings(os.environ), Role.OPERATOR, APPLICATION_NAME) as targets:
         return await CardStore(targets.home).add_station(name, sha256, renew=renew)
-
-
-async def _set_state(card_id: UUID, state: CardCode) -> None:
-    settings = read_settings(os.environ)
-    # A block must not wait for a database that is away.
-    async with open_targets(settings, Role.OPERATOR, APPLICATION_NAME, patient=True) as targets:
-        found = await card_store(targets).set_card_state(card_id, state)
-    if found is None:
-        raise ConfigurationError(f"there is no card {card_id}; spk card show reads it off the card")
-    if found is not state:
-        raise ConfigurationError(f"card {card_id} was replaced by a newer one and stays unusable")

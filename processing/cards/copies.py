@@ -13,7 +13,8 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from processing.cards.model import CardCode, IssueResult, WrittenCard
+from processing.cards.life import Move, MoveResult, Stage
+from processing.cards.model import IssueResult, LendResult, TemporaryRow, WrittenCard
 from processing.cards.store import CardStore
 from processing.kernel.errors import DatabaseError, DatabaseUnavailableError
 from processing.kernel.target_pools import TargetPools
@@ -54,30 +55,39 @@ class CopiedCards(CardStore):
             await self.deliver()
         return result
 
-    async def set_card_state(self, card_id: UUID, state: CardCode) -> CardCode | None:
-        """Set a card's state everywhere; its state then, None when there is no such card.
+    async def move(self, card_id: UUID, to: Stage, by: str, reason: str) -> Move:
+        """As `CardStore.move`, in every database.
 
         Raises `DatabaseUnavailableError` naming the targets that do not know it yet; again is
         harmless. A block takes effect wherever it can be told, also while home is away.
         """
         try:
-            found = await super().set_card_state(card_id, state)
+            move = await super().move(card_id, to, by, reason)
         except DatabaseError as error:
-            if state is not CardCode.BLOCKED:
+            if to is not Stage.SUSPENDED:
                 raise
             told, missed = await self._block_copies(card_id)
             raise DatabaseUnavailableError(
                 f"the card is blocked in targets {_listed(told)} and not in 1, which keeps the "
                 f"cards{_also(missed)}: block it again when they are back ({error})"
             ) from error
-        if found is None:
-            return None
+        if move.result is MoveResult.CARD_UNKNOWN:
+            return move
         if untold := await self._tell_state(card_id):
             raise DatabaseUnavailableError(
-                f"the card is {found.name.lower()}, but targets {_listed(untold)} are away: they "
+                f"{move.en}, but targets {_listed(untold)} are away: they "
                 "are told when they are back; ask again to see whether they were"
             )
-        return found
+        return move
+
+    async def lend_code(
+        self, lost: UUID, application_id: UUID, code: TemporaryRow, by: str, reason: str
+    ) -> LendResult:
+        """As `CardStore.lend_code`; a database that is away learns of it when it is back."""
+        result = await super().lend_code(lost, application_id, code, by, reason)
+        if result is LendResult.LENT:
+            await self.deliver()
+        return result
 
     async def deliver(self) -> tuple[int, ...]:
         """Tell the other databases what they do not know yet.

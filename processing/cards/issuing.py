@@ -16,9 +16,10 @@ from uuid import UUID
 
 import msgspec
 
+from processing.cards.life import Stage
+from processing.cards.lost import report_lost
 from processing.cards.model import (
     Card,
-    CardCode,
     Citizen,
     IssueResult,
     Order,
@@ -28,6 +29,7 @@ from processing.cards.model import (
 )
 from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority, check_report
+from processing.cards.signing import SignDocument
 from processing.cards.stations import station_of
 from processing.cards.store import CardStore
 from processing.kernel.clock import Clock, years_after
@@ -46,6 +48,7 @@ from processing.wire.api import (
     CardStatus,
     IssuedCard,
     IssueReport,
+    LentCard,
     OrderRequest,
     ProblemType,
 )
@@ -59,7 +62,7 @@ class Issuing:
     """The issuing API without HTTP.
 
     `authority` are the issuing CAs that the HSM signs with; `renew` asks it whether there is
-    another one since.
+    another one since. `sign_code` signs temporary cards; None lends none.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class Issuing:
         passports: Passports,
         clock: Clock,
         renew: Callable[[], Awaitable[IssuingAuthority]] | None = None,
+        sign_code: SignDocument | None = None,
     ) -> None:
+        self._sign_code = sign_code
         self._store = store
         self._passports = passports
         self._authority = authority
@@ -162,11 +167,19 @@ class Issuing:
             return Refusal(ProblemType.CARD_UNKNOWN)
         return CardPassport(passport=passport)
 
-    async def block(self, card_id: UUID) -> CardStatus | Refusal:
-        """Block a card at once, everywhere it may act; a replaced card stays replaced."""
-        if await self._store.set_card_state(card_id, CardCode.BLOCKED) is None:
-            return Refusal(ProblemType.CARD_UNKNOWN)
+    async def block(self, station_id: str, card_id: UUID) -> CardStatus | Refusal:
+        """Block a card at once, everywhere it may act; one that cannot act stays what it is."""
+        by = f"station {station_id}"
+        await self._store.move(card_id, Stage.SUSPENDED, by, "blocked at the station")
         return await self.read_card(card_id)
+
+    async def lost(self, card_id: UUID, by: str, reason: str) -> LentCard | Refusal:
+        """Suspend a lost card, ask for a new one, lend a code (`processing.cards.lost`)."""
+        if self._sign_code is None:
+            return Refusal(ProblemType.TRY_LATER)
+        return await report_lost(
+            self._store, self._sign_code, self._clock, card_id, by=by, reason=reason
+        )
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.utc_ms() / 1000, UTC)

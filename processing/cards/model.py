@@ -106,6 +106,50 @@ class WrittenCard(msgspec.Struct, frozen=True, kw_only=True):
     card_master: int = 1
 
 
+class LifeStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One transition of a card's life; `made_as` is the database role the right came from."""
+
+    card_id: UUID
+    number: int
+    from_stage: str
+    to_stage: str
+    made_at: datetime
+    made_by: str
+    made_as: str
+    reason: str
+
+
+class LendResult(IntEnum):
+    """What `cards.lend_code` returns."""
+
+    LENT = 1
+    NOT_SUSPENDED = 2
+    NUMBER_TAKEN = 3
+    RIGHT_MISSING = 4
+
+
+class TemporaryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the centre keeps of a temporary card: its public key, never the private one."""
+
+    card_id: UUID
+    card_number: str
+    public_key_tap: bytes
+    lent_at: datetime
+    lent_on: date
+    valid_to: date
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who waits for a new card."""
+
+    application_id: UUID
+    citizen_id: UUID
+    replaces: UUID
+    applied_at: datetime
+    applied_by: str
+    ordered: bool
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """A request that is not carried out: why, which field is meant, and what failed about it."""
 

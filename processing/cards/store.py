@@ -13,17 +13,23 @@ from uuid import UUID
 import asyncpg
 
 from processing.cards.certificates import certificates_of, keep_certificates
+from processing.cards.life import Move, MoveResult, Stage
 from processing.cards.model import (
+    Application,
     Card,
     CardCode,
     Citizen,
     IssueResult,
+    LendResult,
+    LifeStep,
     Order,
     OrderCode,
     OrderResult,
+    TemporaryRow,
     WrittenCard,
 )
 from processing.kernel.database import DatabasePool
+from processing.kernel.errors import DatabaseError
 
 _CITIZEN: Final = "SELECT * FROM register.issuing_reference($1, $2)"
 _ORDER: Final = "SELECT * FROM cards.order_overview WHERE order_id = $1 AND station_id = $2"
@@ -33,7 +39,19 @@ _GIVE_UP: Final = "SELECT cards.give_up_order($1, $2)"
 _CARD: Final = """
     SELECT card_id, card_number, state, valid_to, card_master FROM cards.card WHERE card_id = $1
 """
-_SET_STATE: Final = "SELECT cards.set_state($1, $2)"
+_MOVE: Final = "SELECT result, from_stage FROM cards.move_card($1, $2, $3, $4)"
+_LEND: Final = "SELECT cards.lend_code($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_CARD_IN_USE: Final = """
+    SELECT card_id FROM cards.card
+    WHERE holder_id = $1 AND medium = 1 AND cards.stage_of(card_id) IN (7, 8)
+    ORDER BY state, issued_at DESC LIMIT 1
+"""
+_REGION: Final = "SELECT issuer_region FROM cards.card WHERE card_id = $1"
+_APPLICATIONS: Final = """
+    SELECT application_id, citizen_id, replaces, applied_at, applied_by, state = 2 AS ordered
+    FROM cards.application WHERE state IN (1, 2) ORDER BY applied_at, application_id LIMIT $1
+"""
+_LIFE: Final = "SELECT * FROM cards.card_life WHERE card_id = $1 ORDER BY number"
 _TOKEN: Final = "SELECT token_sha256 FROM cards.station WHERE station_id = $1 AND active"  # noqa: S105
 _ADD_STATION: Final = "SELECT cards.add_station($1, $2, $3)"
 
@@ -117,10 +135,59 @@ class CardStore:
             card_master=row["card_master"],
         )
 
-    async def set_card_state(self, card_id: UUID, state: CardCode) -> CardCode | None:
-        """Set a card's state with all copies; its state then, None when there is no such card."""
-        code = await self._value(_SET_STATE, card_id, int(state))
-        return None if code is None else CardCode(code)
+    async def move(self, card_id: UUID, to: Stage, by: str, reason: str) -> Move:
+        """Move a card on in its life, everywhere and written down; again is harmless.
+
+        `by` is a person, "station NAME" or "centre TASK"; neither it nor `reason` may be empty.
+        """
+        row = await self._row(_MOVE, card_id, int(to), by, reason)
+        if row is None:
+            raise DatabaseError("cards.move_card gave no row")
+        before = row["from_stage"]
+        result = MoveResult(row["result"])
+        return Move(to, result, None if before is None else Stage(before))
+
+    async def lend_code(
+        self, lost: UUID, application_id: UUID, code: TemporaryRow, by: str, reason: str
+    ) -> LendResult:
+        """Register a temporary card for a suspended one, and ask for the new card."""
+        return LendResult(
+            await self._value(
+                _LEND,
+                lost,
+                application_id,
+                code.card_id,
+                code.card_number,
+                code.public_key_tap,
+                code.lent_at,
+                code.lent_on,
+                code.valid_to,
+                by,
+                reason,
+            )
+        )
+
+    async def card_in_use(self, citizen_id: UUID) -> UUID | None:
+        """Return a citizen's chip card that is active or, if none is, the last suspended one."""
+        found: UUID | None = await self._value(_CARD_IN_USE, citizen_id)
+        return found
+
+    async def issuer_region(self, card_id: UUID) -> int | None:
+        """Return the region that issued a card; None when there is no such card."""
+        region: int | None = await self._value(_REGION, card_id)
+        return region
+
+    async def applications(self, count: int) -> list[Application]:
+        """Return who waits for a new card, the longest first, at most `count`."""
+        async with self.pool.connection() as connection:
+            rows = await connection.fetch(_APPLICATIONS, count)
+        return [Application(**dict(row)) for row in rows]
+
+    async def life(self, card_id: UUID) -> list[LifeStep]:
+        """Return what happened to a card, in its order."""
+        async with self.pool.connection() as connection:
+            rows = await connection.fetch(_LIFE, card_id)
+        return [LifeStep(**dict(row)) for row in rows]
 
     async def station_token_sha256(self, station_id: str) -> bytes | None:
         """Return the SHA-256 of an active station's token."""

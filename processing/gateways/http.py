@@ -11,6 +11,7 @@
 | GET /issuing/v1/cards/{card_id} | `CardStatus` |
 | POST /issuing/v1/cards/{card_id}/passport | `CardPassport` |
 | POST /issuing/v1/cards/{card_id}/block | `CardStatus` |
+| POST /issuing/v1/cards/{card_id}/lost | 201 `LentCard` |
 | GET /terminals/v1/stop-list/… | files, see `processing.gateways.stop_lists` |
 | GET /terminals/v1/rules/… | signed rules, see `processing.gateways.terminal_rules` |
 | POST /registry/… , GET /.well-known/jwks.json | `processing.gateways.exchange` |
@@ -52,6 +53,7 @@ from processing.wire.api import (
     BODY_BYTES_MAX,
     Health,
     IssueReport,
+    LossReport,
     OrderRequest,
     ProbeResult,
     ProbeStatus,
@@ -71,7 +73,7 @@ BODY_TIMEOUT_MS: Final = 10_000
 Probe = Callable[[], Awaitable[ProbeResult]]
 """One look at a part of the centre. What it raises counts as failing."""
 
-_B = TypeVar("_B", OrderRequest, IssueReport)
+_B = TypeVar("_B", OrderRequest, IssueReport, LossReport)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +129,7 @@ def _issuing_application(issuing: Issuing) -> web.Application:
     app.router.add_get("/cards/{card_id}", _get_card)
     app.router.add_post("/cards/{card_id}/passport", _post_passport)
     app.router.add_post("/cards/{card_id}/block", _post_block)
+    app.router.add_post("/cards/{card_id}/lost", _post_lost)
     return app
 
 
@@ -231,11 +234,22 @@ async def _post_passport(request: web.Request) -> web.Response:
     return _answer(await request.app[_ISSUING].passport(card_id, request[_STATION]))
 
 
+async def _post_lost(request: web.Request) -> web.Response:
+    card_id = _uuid(request, "card_id", ProblemType.CARD_UNKNOWN)
+    if isinstance(card_id, Refusal):
+        return refusal_response(card_id)
+    body = await _body(request, LossReport)
+    if isinstance(body, Refusal):
+        return refusal_response(body)
+    lost = request.app[_ISSUING].lost(card_id, f"station {request[_STATION]}", body.reason)
+    return _answer(await lost, status=201)
+
+
 async def _post_block(request: web.Request) -> web.Response:
     card_id = _uuid(request, "card_id", ProblemType.CARD_UNKNOWN)
     if isinstance(card_id, Refusal):
         return refusal_response(card_id)
-    return _answer(await request.app[_ISSUING].block(card_id))
+    return _answer(await request.app[_ISSUING].block(request[_STATION], card_id))
 
 
 async def _body(request: web.Request, kind: type[_B]) -> _B | Refusal:

@@ -27,6 +27,9 @@ SIGNATURE_BYTES: Final = 64
 PROBLEM_CONTENT_TYPE: Final = "application/problem+json"
 PROBLEM_TYPE_PREFIX: Final = "urn:spk:problem:"
 
+REASON_LENGTH_MAX: Final = 300
+"""Longest reason of a step in a card's life."""
+
 _PROOF_TAG: Final = b"spk issuing proof v1"
 
 Certificate = Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
@@ -122,6 +125,29 @@ class CardStatus(msgspec.Struct, frozen=True, kw_only=True):
     card_master: int = 1
 
 
+class LossReport(_Body, frozen=True):
+    """POST /issuing/v1/cards/{card_id}/lost: what the holder told, for the card's life."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=REASON_LENGTH_MAX)]
+
+
+class LentCard(msgspec.Struct, frozen=True, kw_only=True):
+    """The lost card is suspended everywhere, a new one is asked for, and this serves meanwhile.
+
+    `text` is the temporary card (`processing.wire.temporary_card`), to be drawn as a QR code. It
+    holds the key: it is given once and kept nowhere. Asking again lends another, and this one ends.
+    """
+
+    lost_card_id: UUID
+    card_id: UUID
+    valid_to: date
+    text: str
+
+    def __repr__(self) -> str:
+        """Leave the key out: it must not reach a log."""
+        return f"LentCard({self.card_id}, text=<hidden>)"
+
+
 class CardPassport(msgspec.Struct, frozen=True, kw_only=True):
     """The social passport that belongs on a card (`processing.wire.social_passport`)."""
 
@@ -165,6 +191,7 @@ class ProblemType(StrEnum):
     CERTIFICATE_WRONG = "certificate-wrong"
     PROOF_WRONG = "proof-wrong"
     CARD_UNKNOWN = "card-unknown"
+    CARD_NOT_IN_USE = "card-not-in-use"
     TRY_LATER = "try-later"
     FAULT = "fault"
 
@@ -315,6 +342,13 @@ PROBLEMS: Final[dict[ProblemType, ProblemText]] = {
         "Проверьте идентификатор карты: spk card show",
         "There is no such card",
         "Check the card's GUID: spk card show",
+    ),
+    ProblemType.CARD_NOT_IN_USE: ProblemText(
+        409,
+        "Эта карта не действует, терять нечего",
+        "Найдите действующую карту гражданина; если её нет, закажите новую",
+        "This card is not in use: there is nothing to lose",
+        "Find the citizen's active card; if there is none, order a new one",
     ),
     ProblemType.TRY_LATER: ProblemText(
         503,

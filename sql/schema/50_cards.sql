@@ -10,14 +10,21 @@ CREATE TABLE cards.card (
     valid_to date NOT NULL,
     -- uncompressed P-256 points: slot 9E signs a tap, slot 9A after a PIN
     public_key_tap bytea NOT NULL CHECK (length(public_key_tap) = 65),
-    public_key_pin bytea NOT NULL CHECK (length(public_key_pin) = 65),
-    certificate_tap bytea NOT NULL,
-    certificate_pin bytea NOT NULL,
+    public_key_pin bytea CHECK (length(public_key_pin) = 65),
+    certificate_tap bytea,
+    certificate_pin bytea,
     issued_at timestamptz NOT NULL,
     -- generation of the card master that the card's 9B key comes from
     card_master smallint NOT NULL DEFAULT 1 CHECK (card_master BETWEEN 1 AND 255),
     -- rises with every change of state; a copy in another database takes only a newer one
-    version integer NOT NULL DEFAULT 1
+    version integer NOT NULL DEFAULT 1,
+    -- 1 a chip card, 2 a temporary card: a code on paper, which has only the key of a tap
+    medium smallint NOT NULL DEFAULT 1 CHECK (medium IN (1, 2)),
+    CONSTRAINT only_a_chip_has_a_pin CHECK (
+        (medium = 1) = (public_key_pin IS NOT NULL)
+        AND (medium = 1) = (certificate_tap IS NOT NULL)
+        AND (medium = 1) = (certificate_pin IS NOT NULL)
+    )
 );
 
 CREATE INDEX card_holder ON cards.card (holder_id);

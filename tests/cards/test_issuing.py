@@ -188,7 +188,7 @@ async def test_the_same_report_again_gets_the_same_answer(office: Office) -> Non
     again = msgspec.structs.replace(first, proof=keys.prove(order.order_id, order.challenge))
     assert await office.issuing.issue(STATION, order.order_id, again) == issued
     assert isinstance(issued, IssuedCard)
-    await office.issuing.block(issued.card_id)
+    await office.issuing.block(STATION, issued.card_id)
     assert await office.issuing.issue(STATION, order.order_id, first) == issued
     assert await office.states(issued.card_id) == {CardCode.BLOCKED}
 
@@ -232,12 +232,12 @@ async def test_a_second_card_must_be_a_replacement(office: Office) -> None:
     second = await office.issue(replace=True)
     assert await office.states(first.card_id) == {CardCode.REPLACED}
     assert await office.states(second.card_id) == {CardCode.ACTIVE}
-    still = await office.issuing.block(first.card_id)
+    still = await office.issuing.block(STATION, first.card_id)
     assert isinstance(still, CardStatus)
     assert still.state is CardState.REPLACED
-    await office.issuing.block(second.card_id)
+    await office.issuing.block(STATION, second.card_id)
     third = await office.issue()
-    assert await office.states(second.card_id) == {CardCode.BLOCKED}
+    assert await office.states(second.card_id) == {CardCode.REPLACED}
     assert await office.states(third.card_id) == {CardCode.ACTIVE}
 
 
@@ -276,11 +276,11 @@ async def test_one_report_sent_at_once_issues_one_card(office: Office) -> None:
 async def test_blocking_reaches_every_copy(office: Office) -> None:
     issued = await office.issue()
     for _ in range(2):
-        blocked = await office.issuing.block(issued.card_id)
+        blocked = await office.issuing.block(STATION, issued.card_id)
         assert isinstance(blocked, CardStatus)
         assert blocked.state is CardState.BLOCKED
     assert await office.states(issued.card_id) == {CardCode.BLOCKED}
-    assert refusal(await office.issuing.block(UUID(int=8))) is ProblemType.CARD_UNKNOWN
+    assert refusal(await office.issuing.block(STATION, UUID(int=8))) is ProblemType.CARD_UNKNOWN
 
 
 async def test_a_station_is_known_by_its_whole_token(populated: Database, store: CardStore) -> None:

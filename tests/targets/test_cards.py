@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from processing.cards.copies import CopiedCards
-from processing.cards.model import CardCode
+from processing.cards.life import Move, MoveResult, Stage
 from processing.kernel.bucket import bucket_of
 from processing.kernel.database import SessionLimits
 from processing.kernel.errors import DatabaseUnavailableError
@@ -43,6 +43,11 @@ async def states(databases: Databases, who: Citizen = HERE) -> list[tuple[int, i
     return [tuple(row) for row in found]
 
 
+async def block(cards: CopiedCards) -> Move:
+    """Block the card."""
+    return await cards.move(CARD, Stage.SUSPENDED, "Ольга", "lost")
+
+
 async def due(databases: Databases) -> int:
     """Return how many cards wait to be told of."""
     async with databases.home.connect() as connection:
@@ -63,9 +68,10 @@ async def cut(databases: Databases, number: int, *, allow: bool = False) -> None
 async def test_a_block_takes_effect_in_both(town: Databases, role: Role) -> None:
     async with town.pools(role) as pools:
         cards = CopiedCards(pools)
-        assert await cards.set_card_state(CARD, CardCode.BLOCKED) is CardCode.BLOCKED
+        assert (await block(cards)).result is MoveResult.MOVED
         assert await states(town) == [(2, 2, [2]), (2, 2, [2])]
-        assert await cards.set_card_state(CARD, CardCode.ACTIVE) is CardCode.ACTIVE
+    async with town.pools(Role.OPERATOR) as pools:
+        assert (await CopiedCards(pools).move(CARD, Stage.ACTIVE, "Ольга", "found")).done
     assert await states(town) == [(1, 3, [1]), (1, 3, [1])]
     assert await due(town) == 0
 
@@ -75,7 +81,7 @@ async def test_a_database_that_was_away_is_told_when_it_is_back(town: Databases)
         cards = CopiedCards(pools)
         await cut(town, 2)
         with pytest.raises(DatabaseUnavailableError, match="targets 2 are away"):
-            await cards.set_card_state(CARD, CardCode.BLOCKED)
+            await block(cards)
         assert await cards.deliver() == (2,)
         await cut(town, 2, allow=True)
         assert await states(town) == [(2, 2, [2]), (1, 1, [1])]
@@ -89,10 +95,10 @@ async def test_a_block_does_not_wait_for_home(town: Databases) -> None:
         cards = CopiedCards(pools)
         await cut(town, 1)
         with pytest.raises(DatabaseUnavailableError, match="blocked in targets 2 and not in 1"):
-            await cards.set_card_state(CARD, CardCode.BLOCKED)
+            await block(cards)
         await cut(town, 1, allow=True)
         assert await states(town) == [(1, 1, [1]), (2, 1, [2])]
-        await cards.set_card_state(CARD, CardCode.BLOCKED)
+        await block(cards)
     assert await states(town) == [(2, 2, [2]), (2, 2, [2])]
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from processing.cards.copies import card_store
-from processing.cards.model import CardCode
+from processing.cards.life import Stage
 from processing.kernel.roles import Role
 from processing.wire.api import ProbeStatus
 from processing.wire.outcome import Outcome
@@ -101,7 +101,7 @@ async def test_connections_blocks_and_the_end(crew: Crew, databases: Databases) 
     await flood(crew, lines[:2])
 
     async with databases.pools(Role.OPERATOR) as pools:
-        await card_store(pools).set_card_state(_card(1), CardCode.BLOCKED)
+        await card_store(pools).move(_card(1), Stage.SUSPENDED, "Ольга", "lost")
     began = time.monotonic()
     outcomes = [
         (await line.decide(shop.sale(citizen(1)))).outcome

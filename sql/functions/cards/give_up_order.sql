@@ -12,6 +12,15 @@ BEGIN
     FOR UPDATE;
     IF found_state = 1 THEN
         UPDATE cards.card_order AS o SET state = 3 WHERE o.order_id = p_order_id;
+        UPDATE cards.application AS a SET state = 1, order_id = NULL
+        WHERE a.order_id = p_order_id AND a.state = 2;
+        -- Whatever was written for it is no card any more: its GUID is never used again.
+        PERFORM cards.note_transition(
+            o.card_id, cards.stage_of(o.card_id), 12::smallint, 'station ' || p_station_id,
+            'the order was given up'
+        )
+        FROM cards.card_order AS o
+        WHERE o.order_id = p_order_id AND cards.stage_of(o.card_id) <> 12;
         found_state := 3;
     END IF;
     RETURN found_state;

@@ -35,9 +35,13 @@ BEGIN
     END IF;
     -- Two cards of one citizen reported at once must not both stay active.
     PERFORM pg_advisory_xact_lock(hashtextextended('cards.holder ' || ordered.citizen_id::text, 0));
-    PERFORM cards.set_state(c.card_id, 3::smallint)
-    FROM cards.card AS c
-    WHERE c.holder_id = ordered.citizen_id AND c.state = 1;
+    IF cards.stage_of(ordered.card_id) > 5 THEN
+        RETURN 4;
+    END IF;
+    PERFORM cards.replace_others(
+        ordered.card_id, ordered.citizen_id, 1::smallint, 'station ' || p_station_id
+    );
+    PERFORM cards.note_report(ordered.card_id, 'station ' || p_station_id);
     INSERT INTO cards.card (
         card_id, card_number, holder_id, issuer_region, state, valid_to,
         public_key_tap, public_key_pin, certificate_tap, certificate_pin, issued_at
@@ -78,6 +82,8 @@ BEGIN
     SELECT ordered.card_id, 1 FROM rights.target AS t WHERE t.targets > 1;
     UPDATE cards.card_order AS o SET state = 2, issued_at = p_issued_at
     WHERE o.order_id = p_order_id;
+    UPDATE cards.application AS a SET state = 3, order_id = p_order_id
+    WHERE a.citizen_id = ordered.citizen_id AND a.state IN (1, 2);
     RETURN 1;
 END
 $$;

@@ -18,7 +18,7 @@ LANGUAGE sql AS $$
 WITH held AS (
     SELECT EXISTS (
         SELECT FROM cards.card AS c
-        WHERE c.holder_id = p_citizen_id AND c.state = 1 AND c.valid_to >= p_on
+        WHERE c.holder_id = p_citizen_id AND c.state = 1 AND c.medium = 1 AND c.valid_to >= p_on
     ) AND NOT p_replace AS refused
 ),
 
@@ -36,6 +36,12 @@ ordered AS (
         AND NOT EXISTS (SELECT FROM cards.card AS c WHERE c.card_number = p_card_number)
     ON CONFLICT (card_number) DO NOTHING
     RETURNING order_id
+),
+
+taken_up AS (
+    UPDATE cards.application AS a SET state = 2, order_id = n.order_id
+    FROM ordered AS n
+    WHERE a.citizen_id = p_citizen_id AND a.state = 1
 )
 
 SELECT (CASE WHEN EXISTS (SELECT FROM ordered) THEN 1 WHEN h.refused THEN 2 ELSE 3 END)::smallint
