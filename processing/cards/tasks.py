@@ -33,24 +33,33 @@ async def _keep(
 ) -> None:
     """Run `command` in a process of its own: no terminal waits while a million cards are hashed."""
     while True:
+        fault, told = await _run(command)
+        if fault:
+            # Its readers go on by the list they have, as long as its age allows.
+            log.error(f"{what} not issued", fault=fault)
+        else:
+            log.info(f"{what} issued", told=told)
+        await asyncio.sleep(pause_seconds)
+
+
+async def _run(command: Sequence[str]) -> tuple[str, str]:
+    """Run a command to its end; return what went wrong ("" if nothing) and what it said."""
+    try:
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        try:
-            async with asyncio.timeout(STOP_LIST_TIMEOUT_SECONDS):
-                told, _ = await process.communicate()
-            words = told.decode(errors="replace").strip()[-_WORDS_MAX:]
-        except TimeoutError:
-            words = f"no end within {STOP_LIST_TIMEOUT_SECONDS} s"
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        if process.returncode:
-            # Its readers go on by the list they have, as long as its age allows.
-            log.error(f"{what} not issued", fault=words)
-        else:
-            log.info(f"{what} issued", told=words)
-        await asyncio.sleep(pause_seconds)
+    except OSError as error:
+        return f"{command[0]}: {error}", ""
+    try:
+        async with asyncio.timeout(STOP_LIST_TIMEOUT_SECONDS):
+            told, _ = await process.communicate()
+    except TimeoutError:
+        return f"no end within {STOP_LIST_TIMEOUT_SECONDS} s", ""
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    words = told.decode(errors="replace").strip()[-_WORDS_MAX:]
+    return (words or f"exit code {process.returncode}", "") if process.returncode else ("", words)
