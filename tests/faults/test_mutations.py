@@ -32,6 +32,15 @@ HOLDERS: Final = [citizen(1_000 + number) for number in range(ROUNDS)]
 BUYER: Final = citizen(2_000)
 CARDS: Final = [citizen(100 + number) for number in range(len(AT_ONCE))]
 UNBROKEN: Final = "nothing"
+HELD_COMMITS: Final = """
+    CREATE FUNCTION public.hold_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_sleep(0.1);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER hold_commit AFTER INSERT ON journal.event
+    FOR EACH STATEMENT EXECUTE FUNCTION public.hold_commit();
+"""
 
 
 async def prepare(database: Database) -> None:
@@ -45,6 +54,12 @@ async def prepare(database: Database) -> None:
             await add_citizen(connection, card, 0)
             for holder in HOLDERS:
                 await authorize(connection, card, holder)
+
+
+async def hold_commits(pair: Pair) -> None:
+    """Keep each batch uncommitted for a moment, so that those who race do meet on any machine."""
+    async with pair.database.connect() as connection:
+        await connection.execute(HELD_COMMITS)
 
 
 async def provoke(pair: Pair, seed: int) -> Load:
@@ -66,6 +81,7 @@ async def provoke(pair: Pair, seed: int) -> Load:
             await pair.end_sessions()
         with contextlib.suppress(TimeoutError):
             await load.more(TOLD_BETWEEN, TRAFFIC)
+    await hold_commits(pair)
     async with Races(load.ledger, PATIENCE_SECONDS, AT_ONCE).connected(pair.connect) as races:
         for holder in HOLDERS:
             await races.one_key(BUYER)
