@@ -52,6 +52,7 @@ EXTRAS = {
     "httpx": "station",
     "joserfc": "exchange",
     "lxml": "exchange",
+    "PIL": "station",
     "pkcs11": "pkcs11",
     "prometheus_client": "centre",
     "pyarrow": "archive",

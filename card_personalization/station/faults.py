@@ -40,6 +40,12 @@ class StationFault(StrEnum):
     FILE_EXISTS = "file_exists"
     DRAWER = "drawer"
     PIN_FORM = "pin_form"
+    FACE_UNPRINTABLE = "face_unprintable"
+    FACE_LETTERS = "face_letters"
+    PHOTO_UNUSABLE = "photo_unusable"
+    MAILER_PRINTED = "mailer_printed"
+    MAILER_SPOILED = "mailer_spoiled"
+    PRINTER = "printer"
     CHOICE = "choice"
     STOPPED = "stopped"
     CARD_COUNTS = "card_counts"
@@ -114,6 +120,34 @@ TEXTS: Final[dict[StationFault, FaultText]] = {
     StationFault.PIN_FORM: FaultText(
         "ПИН-код состоит из 6–8 цифр. Попытка не потрачена",
         "A PIN has 6 to 8 digits. No attempt was lost",
+    ),
+    StationFault.FACE_UNPRINTABLE: FaultText(
+        "Имя пусто или не помещается на карту (больше {length} знаков). Исправьте запись регистра",
+        "The name is empty or does not fit the card (over {length} characters). Mend the register",
+    ),
+    StationFault.FACE_LETTERS: FaultText(
+        "В имени есть знаки, которых нет в шрифте карты ({detail}). Исправьте запись регистра",
+        "The name has characters that the card's font lacks ({detail}). Mend the register",
+    ),
+    StationFault.PHOTO_UNUSABLE: FaultText(
+        "Фотография не подходит ({detail}). Нужен файл JPEG или PNG с портретом",
+        "The photo cannot be used ({detail}). It takes a JPEG or PNG file with a portrait",
+    ),
+    StationFault.MAILER_PRINTED: FaultText(
+        "ПИН-конверт карты {card_number} уже печатали, второго экземпляра не бывает. Попытка "
+        "записана, их было: {refusals}. Если конверта нет, выпустите карту заново",
+        "The PIN mailer of card {card_number} was printed before and there is no second copy. The "
+        "attempt is on record, so far: {refusals}. If the mailer is lost, issue the card anew",
+    ),
+    StationFault.MAILER_SPOILED: FaultText(
+        "Печать ПИН-конверта карты {card_number} прервалась ({detail}). Уничтожьте то, что вышло "
+        "из принтера: этот ПИН-код больше не печатают, карту надо выпустить заново",
+        "Printing the PIN mailer of card {card_number} broke off ({detail}). Destroy what came out "
+        "of the printer: this PIN is never printed again, the card has to be issued anew",
+    ),
+    StationFault.PRINTER: FaultText(
+        "Команда печати не запускается ({detail}). Ничего не напечатано; проверьте её и повторите",
+        "The print command does not start ({detail}). Nothing was printed; check it and repeat",
     ),
     StationFault.CHOICE: FaultText("{ru}", "{en}"),
     StationFault.STOPPED: FaultText("Остановлено оператором", "Stopped by the operator"),
