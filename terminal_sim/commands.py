@@ -7,86 +7,52 @@ asked again at the next start, under the same number.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import cyclopts
 from cyclopts import Parameter
 from rich.console import Console
 
-from card_personalization.chip.errors import CardError
 from processing.wire.iso8583.messages import NetworkCode
-from processing.wire.parameter_file import ParameterFile
-from processing.wire.transaction import Evidence, Kind
-from terminal_sim.desk import (
-    Desk,
-    NotSent,
-    RungUp,
-    now_ms,
-    open_till,
-    present_card,
-    read_parameters,
-    ring_up_patiently,
-)
+from processing.wire.transaction import Kind
+from terminal_sim.booking import book, cancel
+from terminal_sim.desk import Desk, NotSent, now_ms, present_card, read_parameters
 from terminal_sim.errors import TerminalError
-from terminal_sim.order import OrderError, parse_order, parse_quoted
+from terminal_sim.hold_screens import show_reservations
+from terminal_sim.order import parse_quoted
 from terminal_sim.rules import RulesShelf, rules_fetcher
 from terminal_sim.screens import (
+    renew_rules,
+    rules_text,
     show_not_sent,
-    show_open_report,
     show_pending,
-    show_reservations,
     show_result,
     show_rights,
     show_totals,
 )
 from terminal_sim.serve import serve_cards
+from terminal_sim.session import (
+    EXIT_NOT_DECIDED,
+    EvidenceName,
+    HolderOption,
+    Words,
+    repeat_pending,
+    ring_up_and_show,
+    run,
+)
 from terminal_sim.stop_lists import StopListShelf, fetcher
 from terminal_sim.terminal import zone_of
 from terminal_sim.texts import Phrase
 from terminal_sim.till import Till
+from terminal_sim.visit_commands import visit_app
 
-EXIT_NOT_DECIDED: Final = 2
-VISIT_SERVICE: Final = "OMS.VISIT"
 UTILITY_SERVICE: Final = "UTILITY"
-NARROWEST_SCREEN_COLUMNS: Final = 100
-"""Width of tables where there is no screen, as in a log."""
-
-_EVIDENCE: Final = {"tap": Evidence.TAP, "pin": Evidence.PIN}
 
 app = cyclopts.App(name="terminal", help="Serve cards at a reader.")
-
-EvidenceName = Literal["tap", "pin"]
-Words = Annotated[list[str], Parameter(negative=())]
-"""Lines as ITEM=QUANTITY@PRICE; the price is for one whole unit, in roubles."""
-
-HolderOption = Annotated[str | None, Parameter(name="--for")]
-
-
-def _run(desk: Desk, work: Callable[[Console, Till], int], *, repeat: bool = True) -> None:
-    """Open the terminal, repeat what is undecided, do the work, and leave with its exit code."""
-    wide = None if sys.stdout.isatty() else NARROWEST_SCREEN_COLUMNS
-    console = Console(width=wide)
-    try:
-        with open_till(desk) as till:
-            state = till.store.state
-            show_open_report(console, till.store.report, state.epoch, desk.lang)
-            if repeat and state.pending:
-                _repeat_pending(console, desk, till)
-            code = work(console, till)
-    except (TerminalError, CardError) as error:
-        print(f"spk terminal: {error.text(desk.lang)}", file=sys.stderr)
-        code = EXIT_NOT_DECIDED
-    sys.exit(code)
-
-
-def _repeat_pending(console: Console, desk: Desk, till: Till) -> int:
-    """Repeat what has no decision and print what was decided; how many are left."""
-    for result in till.repeat_pending():
-        if result.decided:
-            show_result(console, desk, till, result)
-    return len(till.store.state.pending)
+app.command(visit_app)
+app.command(book)
+app.command(cancel)
 
 
 @app.command
@@ -100,11 +66,13 @@ def update(*, desk: Desk, source: Annotated[str | None, Parameter(name="--from")
         parameters = read_parameters(desk.params)
         desk.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         shelf = StopListShelf(desk.state_folder, parameters.content_keys)
-        RulesShelf(desk.state_folder, parameters).renew(rules_fetcher(parameters, source))
+        rules = RulesShelf(desk.state_folder, parameters)
+        newer = rules.renew(rules_fetcher(parameters, source))
         lists = shelf.renew(fetcher(parameters, source))
     except TerminalError as error:
         print(f"spk terminal: {error.text(desk.lang)}", file=sys.stderr)
         sys.exit(EXIT_NOT_DECIDED)
+    print(rules_text(rules.parameters(), desk.lang) if newer else Phrase.SAME_RULES.say(desk.lang))
     head = lists.newest
     ends = (head.issued_at_ms + head.use_minutes * 60_000) / 1000
     until = datetime.fromtimestamp(ends, zone_of(parameters.time_zone))
@@ -124,7 +92,7 @@ def rights(*, desk: Desk) -> None:
             return 0
         return NotSent(asked.answer.outcome).exit_code
 
-    _run(desk, work)
+    run(desk, work)
 
 
 @app.command
@@ -147,7 +115,7 @@ def sell(
         evidence: Tap or PIN, where it should differ from what the service asks for.
         offline: Record the sale here and send it to the centre later.
     """
-    _sell(desk, service, words, holder, evidence, offline)
+    ring_up_and_show(desk, service, words, holder, offline, evidence=evidence)
 
 
 @app.command
@@ -170,7 +138,7 @@ def reserve(
         evidence: Tap or PIN, where it should differ from what the service asks for.
         offline: Record the reservation here and send it to the centre later.
     """
-    _sell(desk, service, words, holder, evidence, offline, Kind.RESERVE)
+    ring_up_and_show(desk, service, words, holder, offline, evidence=evidence, kind=Kind.RESERVE)
 
 
 @app.command
@@ -190,7 +158,7 @@ def complete(
         show_result(console, desk, till, result)
         return result.exit_code
 
-    _run(desk, work, repeat=not offline)
+    run(desk, work, repeat=not offline)
 
 
 @app.command(name="return")
@@ -212,7 +180,7 @@ def give_back(
         show_result(console, desk, till, result, number)
         return result.exit_code
 
-    _run(desk, work, repeat=not offline)
+    run(desk, work, repeat=not offline)
 
 
 @app.command
@@ -223,21 +191,7 @@ def reservations(*, desk: Desk) -> None:
         show_reservations(console, till, now_ms(), desk.lang)
         return 0
 
-    _run(desk, work)
-
-
-@app.command
-def visit(
-    item: str | None = None, /, *, desk: Desk, holder: HolderOption = None, offline: bool = False
-) -> None:
-    """Register a clinic visit under health insurance.
-
-    Args:
-        item: Code of the visit; may be left out at a terminal that knows only one.
-        holder: Patient: a rights holder's id or the end of it.
-        offline: Record the visit here and send it to the centre later.
-    """
-    _sell(desk, VISIT_SERVICE, [item] if item else None, holder, None, offline)
+    run(desk, work)
 
 
 @app.command
@@ -251,48 +205,7 @@ def utility(
         holder: Household: its id or the end of it.
         offline: Record it here and send it to the centre later.
     """
-    _sell(desk, UTILITY_SERVICE, words, holder, None, offline)
-
-
-def _sell(
-    desk: Desk,
-    service: str,
-    words: list[str] | None,
-    holder: str | None,
-    evidence: EvidenceName | None,
-    offline: bool,
-    kind: Kind = Kind.SALE,
-) -> None:
-    def work(console: Console, till: Till) -> int:
-        parameters = till.terminal.parameters
-        lines = parse_order(words or [_only_visit(parameters)], parameters)
-        wanted = RungUp(
-            service=service,
-            lines=lines,
-            holder=holder,
-            evidence=_EVIDENCE[evidence] if evidence else None,
-            offline=offline,
-            kind=kind,
-        )
-        with present_card(desk, till) as card:
-            result = ring_up_patiently(desk, till, card, wanted, console.print)
-            number = card.identity.number
-        if isinstance(result, NotSent):
-            show_not_sent(console, result, parameters, desk.lang)
-        else:
-            show_result(console, desk, till, result, number)
-        return result.exit_code
-
-    _run(desk, work, repeat=not offline)
-
-
-def _only_visit(parameters: ParameterFile) -> str:
-    """Return the one visit that this terminal knows. Raises `OrderError` when it is not one."""
-    visits = [item.item for item in parameters.items if item.item_class == VISIT_SERVICE]
-    if len(visits) == 1:
-        return visits[0]
-    listed = ", ".join(visits) or "—"
-    raise OrderError(f"Какое посещение? Есть: {listed}", f"which visit? There are: {listed}")
+    ring_up_and_show(desk, UTILITY_SERVICE, words, holder, offline)
 
 
 @app.command
@@ -309,7 +222,7 @@ def reverse(quoted: str, /, *, desk: Desk) -> None:
         return result.exit_code
 
     # A sale without a decision may be the one to be reversed: it is not asked for again first.
-    _run(desk, work, repeat=False)
+    run(desk, work, repeat=False)
 
 
 @app.command
@@ -337,7 +250,7 @@ def totals(*, desk: Desk, day: date | None = None, close: bool = False) -> None:
                 console.print(Phrase.POSTED.say(desk.lang, day=f"{posted:%d.%m.%Y}"))
         return 0 if compared.answer.totals == compared.mine else 1
 
-    _run(desk, work)
+    run(desk, work)
 
 
 @app.command
@@ -350,14 +263,15 @@ def echo(*, desk: Desk) -> None:
         shown = f"{centre.astimezone(till.terminal.zone):%d.%m.%Y %H:%M:%S}"
         seconds = (now_ms() - answer.centre_time_ms) // 1000
         console.print(Phrase.ECHO.say(desk.lang, centre=shown, seconds=seconds))
+        renew_rules(console, desk, till, answer.rules_mark)
         return 0 if answer.outcome.approved else EXIT_NOT_DECIDED
 
-    _run(desk, work, repeat=False)
+    run(desk, work, repeat=False)
 
 
 @app.command
 def sign_on(*, desk: Desk) -> None:
-    """Tell the centre that this terminal begins to work."""
+    """Tell the centre that this terminal begins to work; newer rules are fetched."""
     _tell(desk, NetworkCode.SIGN_ON, Phrase.SIGNED_ON)
 
 
@@ -369,14 +283,14 @@ def sign_off(*, desk: Desk) -> None:
 
 def _tell(desk: Desk, code: NetworkCode, done: Phrase) -> None:
     def work(console: Console, till: Till) -> int:
-        outcome = till.network(code).outcome
-        if outcome.approved:
+        answer = till.network(code)
+        if answer.outcome.approved:
             console.print(done.say(desk.lang))
-            return 0
-        show_not_sent(console, NotSent(outcome), till.terminal.parameters, desk.lang)
+            return renew_rules(console, desk, till, answer.rules_mark)
+        show_not_sent(console, NotSent(answer.outcome), till.terminal.parameters, desk.lang)
         return 1
 
-    _run(desk, work, repeat=False)
+    run(desk, work, repeat=False)
 
 
 @app.command
@@ -388,7 +302,7 @@ def change_key(*, desk: Desk) -> None:
         console.print(Phrase.KEY_CHANGED.say(desk.lang, generation=key.generation))
         return 0
 
-    _run(desk, work, repeat=False)
+    run(desk, work, repeat=False)
 
 
 @app.command
@@ -396,11 +310,11 @@ def pending(*, desk: Desk) -> None:
     """Ask again for everything without a decision, and list what still has none."""
 
     def work(console: Console, till: Till) -> int:
-        left = _repeat_pending(console, desk, till)
+        left = repeat_pending(console, desk, till)
         show_pending(console, till, desk.lang)
         return EXIT_NOT_DECIDED if left else 0
 
-    _run(desk, work, repeat=False)
+    run(desk, work, repeat=False)
 
 
 @app.command
@@ -411,4 +325,4 @@ def serve(*, desk: Desk) -> None:
         serve_cards(console, desk, till)
         return 0
 
-    _run(desk, work)
+    run(desk, work)

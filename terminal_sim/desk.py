@@ -23,14 +23,15 @@ from processing.wire.transaction import Answer, Evidence, Kind, Line, Right
 from terminal_sim.card import AskPin, Presented, PresentedCard, drawer_card, reader_card
 from terminal_sim.errors import Language, TerminalError
 from terminal_sim.link import Link
-from terminal_sim.order import check_reservable, holding_for, known_service, named_holder
-from terminal_sim.rules import RulesShelf
+from terminal_sim.order import check_way, holding_for, known_service, named_holder
+from terminal_sim.results import Result, Sale
+from terminal_sim.rules import RulesShelf, rules_fetcher
 from terminal_sim.stop_lists import StopListShelf
 from terminal_sim.store import Store
 from terminal_sim.temporary import PresentedCode
 from terminal_sim.terminal import Terminal
 from terminal_sim.texts import Phrase
-from terminal_sim.till import Result, Sale, Till
+from terminal_sim.till import Till
 
 UUID_DIGITS: Final = 32
 PIN_FILE_MAX_BYTES: Final = 64
@@ -93,15 +94,32 @@ def read_parameters(file: Path) -> ParameterFile:
 @contextmanager
 def open_till(desk: Desk) -> Iterator[Till]:
     """Open the terminal for the time of the block; its state folder is locked meanwhile."""
-    parameters = RulesShelf(desk.state_folder, read_parameters(desk.params)).parameters()
+    rules = RulesShelf(desk.state_folder, read_parameters(desk.params))
+    parameters = rules.parameters()
     with Store.open(desk.state_folder, parameters, now_ms()) as store:
         terminal = Terminal(parameters, store.state, os.urandom)
         link = Link(parameters, now_ms)
         try:
             shelf = StopListShelf(desk.state_folder, parameters.content_keys)
-            yield Till(terminal, store, link, now_ms, pause, shelf.lists)
+            yield Till(terminal, store, link, now_ms, pause, shelf.lists, rules.usable_until_ms)
         finally:
             link.close()
+
+
+def follow_rules(desk: Desk, till: Till, mark: str) -> bool:
+    """Fetch newer rules when the centre told of them and go by them at once; whether it was so.
+
+    Raises `TerminalError` when they cannot be had: the terminal goes on by those at hand.
+    """
+    shelf = RulesShelf(desk.state_folder, read_parameters(desk.params))
+    parameters = till.terminal.parameters
+    if not parameters.content_url or not shelf.behind(mark, now_ms()):
+        return False
+    if not shelf.renew(rules_fetcher(parameters, None)):
+        return False
+    till.terminal.parameters = shelf.parameters()
+    till.rules_until_ms = shelf.usable_until_ms
+    return True
 
 
 @contextmanager
@@ -153,7 +171,10 @@ Say = Callable[[str], None]
 
 
 class RungUp(msgspec.Struct, frozen=True, kw_only=True):
-    """What the cashier wants to sell or reserve: `holder` names a rights holder or is None."""
+    """What the cashier wants to sell, reserve or begin: `holder` names a rights holder or is None.
+
+    `at_ms` is when a booked service is to be given.
+    """
 
     service: str
     lines: tuple[Line, ...]
@@ -161,6 +182,7 @@ class RungUp(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     offline: bool = False
     kind: Kind = Kind.SALE
+    at_ms: int | None = None
 
 
 class NotSent(msgspec.Struct, frozen=True):
@@ -189,8 +211,7 @@ def ring_up(
     """
     parameters = till.terminal.parameters
     service = known_service(wanted.service, parameters)
-    if wanted.kind is Kind.RESERVE:
-        check_reservable(service, parameters)
+    check_way(wanted.kind, service, parameters)
     evidence = wanted.evidence or Evidence(service.evidence)
     holder_id, version = b"", service.version
     whole_id = len((wanted.holder or "").replace("-", "")) == UUID_DIGITS
@@ -219,6 +240,7 @@ def ring_up(
         evidence=evidence,
         offline=wanted.offline,
         kind=wanted.kind,
+        at_ms=wanted.at_ms,
     )
     return till.sell(card, sale, ask_pin)
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from processing.wire.figures import format_kopecks
+from processing.wire.parameter_file import ServiceParameters
 from processing.wire.social_passport import OfflineLimit, PassportError, SocialPassport
 from processing.wire.stop_list import StopLists
 from processing.wire.transaction import Kind, Request
@@ -22,7 +23,7 @@ from terminal_sim.errors import TerminalError
 ANY_SERVICE: Final = "*"
 """In a passport: the limit of every service that it does not name."""
 
-_GIVEN: Final = (Kind.SALE, Kind.RESERVE)
+_GIVEN: Final = (Kind.SALE, Kind.RESERVE, Kind.VISIT_START)
 
 
 class OfflineRefused(TerminalError):
@@ -49,6 +50,34 @@ def permit_by_list(lists: StopLists | None, card_id: bytes, now_ms: int) -> int:
             "the card is stopped: do not serve it. The issuing office helps the citizen",
         )
     return lists.newest.number
+
+
+def permit_by_rules(
+    rules_until_ms: int | None, service: ServiceParameters | None, now_ms: int, today: date
+) -> None:
+    """Raise `OfflineRefused` when the terminal's rules, or the service's regulation, are too old.
+
+    `rules_until_ms` is until when the rules at hand may be used, None when there are none.
+    """
+    if rules_until_ms is None or now_ms > rules_until_ms:
+        raise OfflineRefused(
+            "Без связи обслужить нельзя: правила услуг на терминале устарели. Восстановите связь и "
+            "обновите их (spk terminal update)",
+            "cannot serve offline: the terminal's rules are too old. Restore the link and renew "
+            "them (spk terminal update)",
+        )
+    if service is None or service.valid_to is None:
+        return
+    honoured_to = service.valid_to + timedelta(days=service.grace_days)
+    if today > honoured_to:
+        raise OfflineRefused(
+            f"Без связи обслужить нельзя: регламент услуги {service.service}, версия "
+            f"{service.version}, действовал до {service.valid_to:%d.%m.%Y}. Обновите правила "
+            "(spk terminal update)",
+            f"cannot serve offline: the regulation of {service.service}, version "
+            f"{service.version}, was in force until {service.valid_to}. Renew the rules (spk "
+            "terminal update)",
+        )
 
 
 def read_passport(

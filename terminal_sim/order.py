@@ -11,11 +11,25 @@ from uuid import UUID
 
 import msgspec
 
-from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
-from processing.wire.transaction import LINES_MAX, Line, MessageClass, Right, TransactionKey
+from processing.wire.parameter_file import (
+    NO_VISITS,
+    VISITS_ONLY,
+    ItemParameters,
+    ParameterFile,
+    ServiceParameters,
+)
+from processing.wire.transaction import (
+    LINES_MAX,
+    Kind,
+    Line,
+    MessageClass,
+    Right,
+    TransactionKey,
+)
 from terminal_sim.errors import TerminalError
 from terminal_sim.money import line_price, parse_kopecks, parse_quantity
 
+STAN_DIGITS: Final = 6
 LABEL_CHARACTERS: Final = 6
 """How much of a rights holder's id people see: the end of a UUIDv7 is random."""
 
@@ -96,14 +110,41 @@ def known_service(name: str, parameters: ParameterFile) -> ServiceParameters:
     )
 
 
-def check_reservable(service: ServiceParameters, parameters: ParameterFile) -> None:
-    """Raise `OrderError` naming the services that do when this one takes no reservations."""
-    if service.reserve_minutes:
+def is_given_so(kind: Kind, service: ServiceParameters) -> bool:
+    """Whether a service is sold, reserved or begun: whether the centre takes this kind."""
+    match kind:
+        case Kind.RESERVE:
+            return service.reserve_minutes > 0 and service.visit == NO_VISITS
+        case Kind.VISIT_START:
+            return service.visit != NO_VISITS
+        case _:
+            return service.visit != VISITS_ONLY
+
+
+def check_way(kind: Kind, service: ServiceParameters, parameters: ParameterFile) -> None:
+    """Raise `OrderError` when a service is not given this way, naming those that are, or the way.
+
+    A sale of a service with visits only would be refused by the centre (403).
+    """
+    if is_given_so(kind, service):
         return
-    able = ", ".join(one.service for one in parameters.services if one.reserve_minutes) or "—"
+    able = (one.service for one in parameters.services if is_given_so(kind, one))
+    listed = ", ".join(able) or "—"
+    if kind is Kind.RESERVE:
+        raise OrderError(
+            f"Услуга {service.service} не откладывается. Откладываются: {listed}",
+            f"the service {service.service} takes no reservations. These do: {listed}",
+        )
+    if kind is Kind.VISIT_START:
+        raise OrderError(
+            f"У услуги {service.service} нет начала и окончания. Есть у: {listed}",
+            f"the service {service.service} has no start and finish. These have: {listed}",
+        )
     raise OrderError(
-        f"Услуга {service.service} не откладывается. Откладываются: {able}",
-        f"the service {service.service} takes no reservations. These do: {able}",
+        f"Услуга {service.service} оказывается с отметкой начала и окончания: "
+        "spk terminal visit start, потом visit finish",
+        f"the service {service.service} is given with a start and a finish: "
+        "spk terminal visit start, then visit finish",
     )
 
 
@@ -173,6 +214,12 @@ def named_holder(wanted: str, rights: Iterable[Right]) -> bytes:
 def holder_label(holder_id: bytes) -> str:
     """Return the short name of a rights holder on the screen: the end of its id."""
     return holder_id.hex()[-LABEL_CHARACTERS:]
+
+
+def is_number(word: str) -> bool:
+    """Whether a word names a transaction, as on its receipt or by its last six digits."""
+    digits = word.isascii() and word.isdecimal() and len(word) <= STAN_DIGITS
+    return digits or _QUOTED.fullmatch(word) is not None
 
 
 def parse_quoted(text: str) -> TransactionKey:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from processing.wire.explanation import Audience
 from processing.wire.figures import format_kopecks, format_quantity
 from processing.wire.outcome import Outcome
@@ -22,6 +24,7 @@ from processing.wire.transaction import (
 )
 from terminal_sim.errors import Language
 from terminal_sim.parent_lines import less
+from terminal_sim.results import Result
 from terminal_sim.state import quoted
 from terminal_sim.terminal import zone_of
 from terminal_sim.texts import (
@@ -32,10 +35,11 @@ from terminal_sim.texts import (
     item_name,
     item_named,
     masked,
+    moment_of,
+    moment_text,
     service_named,
     unit_name,
 )
-from terminal_sim.till import Result
 
 COLUMNS: Final = 40
 HEX_GROUP: Final = 4
@@ -63,8 +67,7 @@ def receipt_text(
     if result.offline:
         rows += [*_rung_up(result.request, parameters, language), _RULE]
         rows.append(Phrase.OFFLINE.say(language).center(COLUMNS).rstrip())
-        completed = result.request.kind is Kind.COMPLETION
-        kept = Phrase.KEPT_COMPLETION if completed else Phrase.KEPT_OFFLINE
+        kept = _KEPT.get(result.request.kind, Phrase.KEPT_OFFLINE)
         rows += _wrapped(kept.say(language))
     elif not result.decided or answer is None:
         rows += _undecided(result, parameters, audience, language)
@@ -74,6 +77,7 @@ def receipt_text(
         else:
             rows += [*_sold(result.request, answer, parameters, language), _RULE]
         rows += _outcome(answer, result.request, parameters, audience, language)
+        rows += _finish_by(result.request, answer, parameters, language)
         rows += _remaining(result.request, answer.rights, parameters, language)
     else:
         if answer.outcome is Outcome.RECORDED_IN_CONFLICT and _has_amounts(answer):
@@ -105,6 +109,9 @@ def _head(
     if request.parent is not None:
         label = _PARENTS.get(request.kind, Phrase.ORIGINAL)
         rows += [_pair(label.say(language), quoted(request.parent))]
+    if result.at_ms is not None:
+        booked = moment_of(result.at_ms, parameters)
+        rows += [_pair(Phrase.APPOINTED.say(language), booked)]
     if card_number:
         rows += [_pair(Phrase.CARD.say(language), masked(card_number))]
     service = service_named(request.service, parameters)
@@ -123,11 +130,23 @@ _TITLES: Final = {
     Kind.RESERVE: Phrase.RECEIPT_RESERVE,
     Kind.COMPLETION: Phrase.RECEIPT_COMPLETION,
     Kind.RETURN: Phrase.RECEIPT_RETURN,
+    Kind.VISIT_START: Phrase.RECEIPT_START,
+    Kind.VISIT_FINISH: Phrase.RECEIPT_FINISH,
 }
-_PARENTS: Final = {Kind.COMPLETION: Phrase.RESERVATION, Kind.RETURN: Phrase.SOLD_AS}
+_PARENTS: Final = {
+    Kind.COMPLETION: Phrase.RESERVATION,
+    Kind.RETURN: Phrase.SOLD_AS,
+    Kind.VISIT_FINISH: Phrase.BEGUN,
+}
+_KEPT: Final = {
+    Kind.COMPLETION: Phrase.KEPT_COMPLETION,
+    Kind.VISIT_START: Phrase.KEPT_START,
+    Kind.VISIT_FINISH: Phrase.KEPT_FINISH,
+}
 _SALE_SUMS: Final = (Phrase.TOTAL, Phrase.TOTAL_COVERED, Phrase.TOTAL_TO_PAY)
 _SUMS: Final = {
     Kind.RESERVE: (Phrase.TOTAL, Phrase.HELD_COVERED, Phrase.HELD),
+    Kind.VISIT_START: (Phrase.TOTAL, Phrase.HELD_COVERED, Phrase.AT_FINISH),
     Kind.RETURN: (Phrase.HANDED_BACK, Phrase.RETURNED_COVERED, Phrase.TO_RETURN),
 }
 """How gross, covered and paid are called at the foot of a receipt."""
@@ -212,6 +231,10 @@ def _outcome(
     audience: Audience,
     language: Language,
 ) -> list[str]:
+    if request.kind is Kind.VISIT_START:
+        # Until when it has to be finished stands in a row of its own.
+        facts = {name: value for name, value in answer.facts.items() if name != "expires"}
+        answer = msgspec.structs.replace(answer, facts=facts)
     why = explained(
         answer, request.service, request.service_version, parameters, audience, language
     )
@@ -223,6 +246,16 @@ def _outcome(
         rows += _wrapped(why.remedy)
         rows += _wrapped(why.rule)
     return rows
+
+
+def _finish_by(
+    request: Request, answer: Answer, parameters: ParameterFile, language: Language
+) -> list[str]:
+    """Return until when a visit that began has to be finished."""
+    expires = answer.facts.get("expires", "")
+    if request.kind is not Kind.VISIT_START or not expires:
+        return []
+    return [_pair(Phrase.FINISH_BY.say(language), moment_text(expires, parameters))]
 
 
 def is_decline(answer: Answer) -> bool:

@@ -15,7 +15,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from processing.wire.parameter_file import ParameterFile
-from processing.wire.rules_file import RULES_MAX_BYTES, Rules, RulesFileError, SignedRules
+from processing.wire.rules_file import (
+    RULES_MAX_BYTES,
+    Rules,
+    RulesFileError,
+    SignedRules,
+    items_digest,
+    rules_mark,
+)
 from terminal_sim.errors import TerminalError
 from terminal_sim.stop_lists import write_whole
 
@@ -23,8 +30,12 @@ RULES_NAME: Final = "rules.signed"
 RULES_FETCH_TIMEOUT_MS: Final = 30_000
 """Longest wait for the next bytes of a download."""
 
-FetchRules = Callable[[], bytes | None]
-"""Fetches this terminal's rules; None: the centre has none for it."""
+RULES_WARNED_MINUTES: Final = 24 * 60
+"""How long before its use ends a terminal is warned that its rules are old, and fetches anew."""
+
+FetchRules = Callable[[str | None], bytes | None]
+"""Fetches this terminal's rules unless its newest issue has this tag; None: it has, or there are
+none for this terminal."""
 
 
 class RulesShelf:
@@ -36,8 +47,13 @@ class RulesShelf:
 
     def rules(self) -> Rules | None:
         """Return the rules at hand, None if there are none or they are not believed."""
+        known = self._at_hand()
+        return None if known is None else known[1]
+
+    def _at_hand(self) -> tuple[SignedRules, Rules] | None:
         try:
-            return self._believed(self._file.read_bytes())
+            data = self._file.read_bytes()
+            return SignedRules.decode(data), self._believed(data)
         except (OSError, RulesFileError):
             return None
 
@@ -46,12 +62,28 @@ class RulesShelf:
         rules = self.rules()
         return self._parameters if rules is None else rules.applied_to(self._parameters)
 
+    @property
+    def usable_until_ms(self) -> int | None:
+        """Return until when the rules at hand may be used offline; None if there are none."""
+        rules = self.rules()
+        return None if rules is None else rules.usable_until_ms
+
+    def behind(self, mark: str, now_ms: int) -> bool:
+        """Whether to fetch: the centre names another mark than ours, or our issue grows old."""
+        rules = self.rules()
+        if not mark:
+            return False
+        own = self._parameters
+        known = rules_mark(own.services, items_digest(own.items)) if rules is None else rules.mark
+        return known != mark or rules is None or grows_old(rules.usable_until_ms, now_ms)
+
     def renew(self, fetch: FetchRules) -> bool:
         """Fetch the rules and keep them if they are newer; whether they were.
 
         Raises `TerminalError` for what is not believed and when the centre is away.
         """
-        data = fetch()
+        known = self._at_hand()
+        data = fetch(None if known is None else known[0].tag)
         if data is None:
             return False
         try:
@@ -60,8 +92,7 @@ class RulesShelf:
             raise TerminalError(
                 f"Правила не приняты: {error}", f"rules not taken: {error}"
             ) from error
-        known = self.rules()
-        if known is not None and fetched.issued_at_ms <= known.issued_at_ms:
+        if known is not None and fetched.issued_at_ms <= known[1].issued_at_ms:
             return False
         write_whole(self._file, data)
         return True
@@ -84,15 +115,18 @@ def rules_fetcher(parameters: ParameterFile, url: str | None) -> FetchRules:
         )
     address = f"{base}/terminals/v1/rules/{parameters.terminal_id}"
 
-    def fetch() -> bytes | None:
+    def fetch(tag: str | None) -> bytes | None:
+        # The scheme was checked above: no file of this machine is read.
+        request = urllib.request.Request(address)  # noqa: S310
+        if tag is not None:
+            request.add_header("If-None-Match", f'"{tag}"')
         try:
-            # The scheme was checked above: no file of this machine is read.
             with urllib.request.urlopen(  # noqa: S310
-                address, timeout=RULES_FETCH_TIMEOUT_MS / 1000
+                request, timeout=RULES_FETCH_TIMEOUT_MS / 1000
             ) as answer:
                 data: bytes = answer.read(RULES_MAX_BYTES + 1)
         except urllib.error.HTTPError as error:
-            if error.code == 404:
+            if error.code in (304, 404):
                 return None
             raise _away(base, f"HTTP {error.code}") from error
         except OSError as error:
@@ -100,6 +134,11 @@ def rules_fetcher(parameters: ParameterFile, url: str | None) -> FetchRules:
         return data
 
     return fetch
+
+
+def grows_old(usable_until_ms: int, now_ms: int) -> bool:
+    """Whether the use of rules ends soon, or has ended."""
+    return now_ms > usable_until_ms - RULES_WARNED_MINUTES * 60_000
 
 
 def _away(base: str, what: str) -> TerminalError:

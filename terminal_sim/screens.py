@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,26 +15,23 @@ from processing.wire.iso8583.messages import Settlement, TerminalTotals
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.receipt_file import ReceiptFile
 from processing.wire.transaction import MessageClass, Right, TransactionKey
-from terminal_sim.desk import Desk, NotSent
+from terminal_sim.desk import Desk, NotSent, follow_rules
 from terminal_sim.errors import Language, TerminalError
 from terminal_sim.order import holder_label
 from terminal_sim.receipt_text import receipt_text
-from terminal_sim.state import Entry, quoted
+from terminal_sim.results import Result, RightsAnswer, TotalsComparison
+from terminal_sim.state import quoted
 from terminal_sim.store import OpenReport
 from terminal_sim.texts import (
     Phrase,
     amount_of,
     class_name,
     explained,
-    is_over,
-    item_name,
-    item_named,
     masked,
-    moment_text,
     outcome_text,
     service_named,
 )
-from terminal_sim.till import Result, RightsAnswer, Till, TotalsComparison
+from terminal_sim.till import Till
 
 
 def show_open_report(console: Console, report: OpenReport, epoch: int, language: Language) -> None:
@@ -195,46 +192,20 @@ def _totals_values(totals: TerminalTotals) -> Iterable[str]:
     )
 
 
-def show_reservations(
-    console: Console, till: Till, now_ms: int, language: Language, *, card_id: bytes = b""
-) -> int:
-    """List what is reserved and not given yet, of one card or of all; return how many there are.
-
-    For one card that has none nothing is printed.
-    """
-    reserved = [entry for entry in till.reservations() if card_id in (b"", entry.request.card_id)]
-    if not reserved:
-        if not card_id:
-            console.print(Phrase.NO_RESERVATIONS.say(language))
-        return 0
-    table = Table(title=Phrase.RESERVATIONS_TITLE.say(language), title_justify="left")
-    table.add_column(Phrase.NUMBER.say(language), no_wrap=True)
-    table.add_column(Phrase.GOODS.say(language))
-    for phrase in (Phrase.QUANTITY, Phrase.GROSS, Phrase.VALID_TO):
-        table.add_column(phrase.say(language), justify="right", no_wrap=True)
-    for entry in reserved:
-        for row in _reservation_rows(entry, till, now_ms, language):
-            table.add_row(*row)
-    console.print(table)
-    return len(reserved)
+def rules_text(parameters: ParameterFile, language: Language) -> str:
+    """Return which versions of which services the terminal goes by now."""
+    listed = ", ".join(f"{one.service} v{one.version}" for one in parameters.services)
+    return Phrase.NEW_RULES.say(language, services=listed)
 
 
-def _reservation_rows(
-    entry: Entry, till: Till, now_ms: int, language: Language
-) -> Iterator[tuple[str, str, str, str, str]]:
-    """Return a row for each line; number and end stand in the first."""
-    parameters, request = till.terminal.parameters, entry.request
-    expires = entry.answer.facts.get("expires", "") if entry.answer else ""
-    until = moment_text(expires, parameters) if expires else "—"
-    if expires and is_over(expires, now_ms):
-        until = Phrase.OVER.say(language)
-    number = quoted(request.key)
-    for line in request.lines:
-        item = item_named(line.item, parameters)
-        name = line.item if item is None else item_name(item, language)
-        quantity = amount_of(line.quantity, line.unit_okei, line.scale, language)
-        yield number, name, quantity, format_kopecks(line.gross_kopecks), until
-        number = until = ""
+def renew_rules(console: Console, desk: Desk, till: Till, mark: str) -> int:
+    """Follow the centre to newer rules and tell of it; 0, also when they cannot be had now."""
+    try:
+        if follow_rules(desk, till, mark):
+            console.print(rules_text(till.terminal.parameters, desk.lang), style="green")
+    except TerminalError as error:
+        console.print(error.text(desk.lang), style="yellow", markup=False)
+    return 0
 
 
 def show_pending(console: Console, till: Till, language: Language) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, assert_never
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -16,16 +16,20 @@ from processing.wire.transaction import Kind, Line, Right
 from terminal_sim.card import Presented
 from terminal_sim.desk import Desk, NotSent, RungUp, now_ms, present_card, ring_up_patiently
 from terminal_sim.errors import TerminalError
+from terminal_sim.hold_screens import show_reservations, show_visits
 from terminal_sim.link import LinkError
-from terminal_sim.order import OrderError, holder_label, known_service, parse_order
-from terminal_sim.screens import (
-    show_not_sent,
-    show_reservations,
-    show_result,
-    show_rights,
+from terminal_sim.order import (
+    OrderError,
+    holder_label,
+    is_given_so,
+    is_number,
+    known_service,
+    parse_order,
 )
+from terminal_sim.screens import renew_rules, show_not_sent, show_result, show_rights
 from terminal_sim.texts import Phrase, item_class_of
 from terminal_sim.till import Till
+from terminal_sim.visits import finish
 
 WAIT_TURN_MS: Final = 60_000
 """How long one wait for a card lasts before it begins anew, so that Ctrl-C is always heard."""
@@ -38,6 +42,12 @@ class Verb(Enum):
     COMPLETE = ("выдать", "complete")
     RETURN = ("вернуть", "return")
     REVERSE = ("отменить", "cancel")
+    START = ("начать", "begin")
+    FINISH = ("закончить", "finish")
+
+
+_RUNG_UP: Final = {None: Kind.SALE, Verb.RESERVE: Kind.RESERVE, Verb.START: Kind.VISIT_START}
+"""What is rung up with lines; the other verbs name a transaction."""
 
 
 VERB_LETTERS_MIN: Final = 2
@@ -68,12 +78,14 @@ def serve_cards(console: Console, desk: Desk, till: Till) -> None:
 
 def _tell(console: Console, desk: Desk, till: Till, code: NetworkCode) -> None:
     try:
-        outcome = till.network(code).outcome
+        answer = till.network(code)
     except LinkError as error:
         console.print(error.text(desk.lang), style="yellow", markup=False)
         return
-    if not outcome.approved:
-        show_not_sent(console, NotSent(outcome), till.terminal.parameters, desk.lang)
+    if not answer.outcome.approved:
+        show_not_sent(console, NotSent(answer.outcome), till.terminal.parameters, desk.lang)
+    elif code is NetworkCode.SIGN_ON:
+        renew_rules(console, desk, till, answer.rules_mark)
 
 
 def _serve_one(console: Console, desk: Desk, till: Till) -> bool:
@@ -142,7 +154,8 @@ def _serve_card(console: Console, desk: Desk, till: Till, card: Presented) -> No
         show_rights(console, asked, parameters, card.identity.number, desk.lang)
         card_id = card.identity.card_id
         reserved = show_reservations(console, till, now_ms(), desk.lang, card_id=card_id)
-        if not asked.rights and not reserved:
+        begun = show_visits(console, till, now_ms(), desk.lang, card_id=card_id)
+        if not asked.rights and not reserved and not begun:
             return
         if not _do_something(console, desk, till, card, asked.rights):
             return
@@ -157,6 +170,8 @@ def _do_something(
     """
     console.print(Phrase.RING_UP.say(desk.lang), markup=False, highlight=False)
     console.print(Phrase.OR_ELSE.say(desk.lang), style="dim", markup=False, highlight=False)
+    if any(service.visit for service in till.terminal.parameters.services):
+        console.print(Phrase.OR_VISIT.say(desk.lang), style="dim", markup=False, highlight=False)
     while words := input("> ").split():
         try:
             _do(console, desk, till, card, words, rights)
@@ -179,12 +194,17 @@ def _do(
 ) -> None:
     """Do what the cashier entered: a verb with its words, or a sale."""
     verb = verb_in(words[0])
-    if verb is Verb.RESERVE or verb is None:
-        kind = Kind.SALE if verb is None else Kind.RESERVE
+    if verb in _RUNG_UP:
+        kind = _RUNG_UP[verb]
         lines = parse_order(words if verb is None else words[1:], till.terminal.parameters)
         service = _which_service(desk, rights, till, lines, kind)
         wanted = RungUp(service=service, lines=lines, kind=kind)
         _sell(console, desk, till, card, wanted, rights)
+        return
+    if verb is Verb.FINISH:
+        number = till.numbered(words[1]) if len(words) > 1 and is_number(words[1]) else None
+        result = finish(till, card, number, words[1 if number is None else 2 :])
+        show_result(console, desk, till, result, card.identity.number)
         return
     if len(words) == 1:
         word = words[0]
@@ -199,7 +219,7 @@ def _do(
         case Verb.REVERSE:
             result = till.reverse(key)
         case _:
-            assert_never(verb)
+            raise AssertionError(f"{verb} was done above")
     show_result(console, desk, till, result, card.identity.number)
 
 
@@ -208,15 +228,14 @@ def _which_service(
 ) -> str:
     """Return the one service of the rights to these lines, or the one that the cashier names.
 
-    Of a reservation only services are asked for that take one, if there are any.
+    Only those are asked for that are given this way, if there are any.
     """
     parameters = till.terminal.parameters
     classes = {item_class_of(line.item, parameters) for line in lines}
     fitting = [right for right in rights if right.item_class in classes] or rights
     services = list(dict.fromkeys(right.service for right in fitting))
-    reservable = {one.service for one in parameters.services if one.reserve_minutes}
-    if kind is Kind.RESERVE:
-        services = [one for one in services if one in reservable] or services
+    able = {one.service for one in parameters.services if is_given_so(kind, one)}
+    services = [one for one in services if one in able] or services
     if len(services) == 1:
         return services[0]
     listed = ", ".join(services)

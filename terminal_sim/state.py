@@ -29,10 +29,15 @@ DECIDED_KEPT: Final = 2_000
 """How many decided requests are kept, the newest, for reversals and copies of receipts."""
 
 RESERVATIONS_KEPT: Final = 1_000
-"""How many open reservations are kept beyond `DECIDED_KEPT`, the newest."""
+"""How many open reservations and visits are kept beyond `DECIDED_KEPT`, the newest."""
 
 DATES_KEPT: Final = 62
 """How many business dates keep their totals and last STAN."""
+
+HOLDING: Final = (Kind.RESERVE, Kind.VISIT_START)
+"""What holds something until it is ended."""
+
+ENDING: Final = (Kind.COMPLETION, Kind.VISIT_FINISH, Kind.REVERSAL)
 
 NO_TOTALS: Final = TerminalTotals(
     approved_count=0,
@@ -87,6 +92,13 @@ class Asked(msgspec.Struct, frozen=True, tag="asked"):
     request: Request
 
 
+class Appointed(msgspec.Struct, frozen=True, tag="appointed"):
+    """What is about to be reserved is meant for this moment, UTC milliseconds."""
+
+    key: TransactionKey
+    at_ms: int
+
+
 class Undecided(msgspec.Struct, frozen=True, tag="undecided"):
     """An answer came that decides nothing; None when it could not be believed."""
 
@@ -124,7 +136,7 @@ class KeyTaken(msgspec.Struct, frozen=True, tag="key taken"):
 
 
 class Held(msgspec.Struct, frozen=True, tag="held"):
-    """Compaction kept this open reservation."""
+    """Compaction kept this open reservation or visit."""
 
     entry: Entry
 
@@ -149,6 +161,7 @@ Record = (
     Opened
     | Counted
     | Asked
+    | Appointed
     | Undecided
     | Decided
     | DayClosed
@@ -173,6 +186,8 @@ class TerminalState:
         self.pending: dict[TransactionKey, Entry] = {}
         self.decided: dict[TransactionKey, Entry] = {}
         self.reservations: dict[TransactionKey, Entry] = {}
+        """Reservations that were not completed, and visits that were not finished."""
+        self.appointments: dict[TransactionKey, int] = {}
         self.key_file = b""
         self.key: MacKey | None = None
         self.next_key: MacKey | None = None
@@ -191,6 +206,8 @@ class TerminalState:
                 self._use(request.key.business_date, request.key.stan)
                 self.sequence = max(self.sequence, request.terminal_sequence)
                 self.pending[request.key] = Entry(request=request)
+            case Appointed():
+                self.appointments[record.key] = record.at_ms
             case Undecided():
                 entry = self._pending(record.key)
                 self.pending[record.key] = Entry(
@@ -243,6 +260,9 @@ class TerminalState:
             yield Kept(entry)
         for entry in self.reservations.values():
             yield Held(entry)
+        for key, at_ms in self.appointments.items():
+            if key in self.reservations or key in self.pending:
+                yield Appointed(key, at_ms)
         for entry in self.pending.values():
             yield Asked(entry.request)
             if entry.state is EntryState.UNDECIDED:
@@ -277,6 +297,19 @@ class TerminalState:
             )
         ]
 
+    def open_holds(self, kind: Kind) -> list[Entry]:
+        """Return the reservations or the visits that nothing has ended here, the oldest first.
+
+        Those that wait to be told to the centre are among them.
+        """
+        waiting = (
+            entry
+            for entry in self.pending.values()
+            if entry.request.kind is kind and entry.request.advice
+        )
+        held = (entry for entry in self.reservations.values() if entry.request.kind is kind)
+        return [entry for entry in (*held, *waiting) if not self.children(entry.request.key)]
+
     def _use(self, day: date, stan: int) -> None:
         self.last_stans[day] = max(stan, self.last_stans.get(day, 0))
 
@@ -293,10 +326,11 @@ class TerminalState:
         self.decided[record.key] = entry
         if len(self.decided) > DECIDED_KEPT:
             del self.decided[next(iter(self.decided))]
-        if request.kind is Kind.RESERVE and holds(record.answer):
+        if request.kind in HOLDING and holds(record.answer):
             self._hold(entry)
         elif request.parent is not None and _ends_reservation(entry):
             self.reservations.pop(request.parent, None)
+            self.appointments.pop(request.parent, None)
         if _was_given(entry):
             counted = _with_return if request.kind is Kind.RETURN else _with_sale
             self._count(record.key.business_date, counted, entry)
@@ -337,9 +371,12 @@ def _was_given(entry: Entry) -> bool:
 
 
 def _ends_reservation(entry: Entry) -> bool:
-    """Whether this decided completion or reversal left nothing of its parent to complete."""
+    """Whether nothing of its parent can be completed or finished after this decided request.
+
+    A finish in conflict ended its visit: the centre gives the hold back, settlement sees both.
+    """
     answer = entry.answer
-    if answer is None or entry.request.kind not in (Kind.COMPLETION, Kind.REVERSAL):
+    if answer is None or entry.request.kind not in ENDING:
         return False
     # A completion that was itself reversed before it came leaves the reservation open.
     overtaken = answer.facts.get("reason") == f"{int(Outcome.REVERSED_BEFORE)}"

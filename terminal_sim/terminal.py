@@ -167,7 +167,7 @@ class Terminal:
         offline: bool = False,
         kind: Kind = Kind.SALE,
     ) -> Request:
-        """Return an unsigned sale or reserve; `offline` makes it an advice that is sent later."""
+        """Return an unsigned sale, reserve or start; `offline` makes it an advice, sent later."""
         self._check_room()
         unsigned = self._request(kind, card, now_ms, service, version)
         return msgspec.structs.replace(
@@ -186,6 +186,30 @@ class Terminal:
         self._check_room()
         unsigned = self._unsigned_child(Kind.COMPLETION, reserved, now_ms)
         return checked(msgspec.structs.replace(unsigned, lines=lines, advice=True))
+
+    def visit_finish(
+        self,
+        card: CardIdentity,
+        begun: Request,
+        challenge: bytes,
+        lines: tuple[Line, ...],
+        now_ms: int,
+        *,
+        offline: bool = False,
+    ) -> Request:
+        """Return the unsigned end of a visit; `challenge` is what the centre answered its start."""
+        self._check_room()
+        unsigned = self._request(
+            Kind.VISIT_FINISH, card, now_ms, begun.service, begun.service_version
+        )
+        return msgspec.structs.replace(
+            unsigned,
+            holder_id=begun.holder_id,
+            parent=begun.key,
+            challenge=challenge,
+            lines=lines,
+            advice=offline,
+        )
 
     def goods_return(
         self,

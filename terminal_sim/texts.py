@@ -11,6 +11,7 @@ from processing.wire.explanation import (
     Explanation,
     ItemName,
     Names,
+    RefusalText,
     ServiceName,
     explain,
 )
@@ -42,6 +43,8 @@ class Phrase(Enum):
     RECEIPT_RESERVE = ("РЕЗЕРВ ТОВАРА", "RESERVATION")
     RECEIPT_COMPLETION = ("ВЫДАЧА ОТЛОЖЕННОГО", "COMPLETION")
     RECEIPT_RETURN = ("ВОЗВРАТ ТОВАРА", "RETURN OF GOODS")
+    RECEIPT_START = ("НАЧАЛО ПОСЕЩЕНИЯ", "START OF A VISIT")
+    RECEIPT_FINISH = ("ОКОНЧАНИЕ ПОСЕЩЕНИЯ", "END OF A VISIT")
     DECLINED = ("ОТКАЗ", "DECLINED")
     NOT_DECIDED = ("РЕШЕНИЯ НЕТ", "NOT DECIDED")
     OFFLINE = ("ЗАПИСАНО БЕЗ СВЯЗИ", "RECORDED OFFLINE")
@@ -58,8 +61,12 @@ class Phrase(Enum):
     SOLD_AS = ("Продажа", "Sold as")
     HELD_COVERED = ("Будет по льготе", "To be covered")
     HELD = ("ПРИ ВЫДАЧЕ", "WHEN GIVEN")
+    BEGUN = ("Начато", "Begun as")
+    AT_FINISH = ("ПРИ ОКОНЧАНИИ", "AT THE END")
+    APPOINTED = ("Назначено на", "Booked for")
+    FINISH_BY = ("Закончить до", "Finish by")
     NOT_TAKEN = ("не взято, снова на остатке", "not taken, free again")
-    HOLD_FREED = ("Товар больше не отложен", "Nothing is held any more")
+    HOLD_FREED = ("Больше ничего не отложено", "Nothing is held any more")
     HANDED_BACK = ("Сдано на", "Brought back")
     RETURNED_COVERED = ("Возврат льготы", "Benefit given back")
     COVERED = ("по льготе", "covered")
@@ -92,6 +99,14 @@ class Phrase(Enum):
         "Операция сохранена и уйдёт в центр, когда появится связь",
         "The transaction is kept and will be sent when the centre can be reached",
     )
+    KEPT_START = (
+        "Начало записано без связи. Окончание будет спорным: длительность разберёт сверка",
+        "The start is recorded offline. The end will be in conflict: settlement looks at it",
+    )
+    KEPT_FINISH = (
+        "Окончание записано и уйдёт в центр, когда появится связь",
+        "The end is recorded, and sent when the centre can be reached",
+    )
     NO_RIGHTS = (
         "На этом терминале у карты нет действующих прав",
         "The card gives no rights at this terminal",
@@ -116,6 +131,14 @@ class Phrase(Enum):
     QUANTITY = ("Кол-во", "Quantity")
     RESERVATIONS_TITLE = ("Отложено и не выдано", "Reserved and not given yet")
     NO_RESERVATIONS = ("Отложенного нет", "Nothing is reserved")
+    VISITS_TITLE = ("Начато и не закончено", "Begun and not finished")
+    NO_VISITS = ("Незаконченных посещений нет", "No visit is open")
+    BEGAN_AT = ("Начало", "Began")
+    FORGOTTEN = (
+        "забыто: всё удержанное вернулось гражданину",
+        "forgotten: what it held went back to the citizen",
+    )
+    WITHOUT_CENTRE = ("без связи", "offline")
     OVER = ("срок вышел", "time is over")
     RETURNED_COUNT = ("Возвратов товара", "Returns of goods")
     RETURNED_TOTAL = ("Возвращено льгот", "Returned, covered")
@@ -140,6 +163,15 @@ class Phrase(Enum):
     POSTED = ("Центр проводит операции днём {day}", "The centre posts to the day {day}")
     SIGNED_ON = ("Терминал начал работу", "The terminal has signed on")
     SIGNED_OFF = ("Терминал закончил работу", "The terminal has signed off")
+    NEW_RULES = (
+        "Правила услуг обновлены: {services}",
+        "The rules of services were renewed: {services}",
+    )
+    SAME_RULES = ("Правила услуг на терминале — действующие", "The terminal's rules are in force")
+    OLD_RULES = (
+        "Правила услуг устаревают, без связи они годны до {until}: spk terminal update",
+        "The rules grow old and serve offline until {until} only: spk terminal update",
+    )
     KEY_CHANGED = (
         "Ключ терминала сменён: теперь поколение {generation}",
         "The terminal's key was changed: generation {generation} from now on",
@@ -158,6 +190,10 @@ class Phrase(Enum):
     OR_ELSE = (
         "Или: отложить ТОВАР=…, выдать НОМЕР, вернуть НОМЕР ТОВАР=…, отменить НОМЕР",
         "Or: reserve ITEM=…, complete NUMBER, return NUMBER ITEM=…, cancel NUMBER",
+    )
+    OR_VISIT = (
+        "Посещение: начать УСЛУГА=…, закончить; без времени — сколько прошло",
+        "A visit: begin SERVICE=…, finish; without a quantity, as long as it lasted",
     )
     WHICH_SERVICE = ("Услуга? {services}", "Which service? {services}")
     WHICH_HOLDER = ("Для кого? {holders}", "For whom? {holders}")
@@ -208,6 +244,13 @@ def explained(
                 for one in parameters.services
             },
             zone_of(parameters.time_zone),
+            {
+                (one.service, Outcome(words.outcome)): RefusalText(
+                    words.text_ru, words.text_en, words.remedy_ru, words.remedy_en
+                )
+                for one in parameters.services
+                for words in one.refusals
+            },
         ),
     )
 
@@ -219,6 +262,12 @@ def moment_text(value: str, parameters: ParameterFile) -> str:
     except ValueError:
         return value
     return f"{moment.astimezone(zone_of(parameters.time_zone)):%d.%m.%Y %H:%M}"
+
+
+def moment_of(ms: int, parameters: ParameterFile) -> str:
+    """Return a moment, UTC milliseconds, as the region's clocks show it."""
+    moment = datetime.fromtimestamp(ms // 1000, zone_of(parameters.time_zone))
+    return f"{moment:%d.%m.%Y %H:%M}"
 
 
 def is_over(moment: str, now_ms: int) -> bool:

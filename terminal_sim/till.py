@@ -13,31 +13,29 @@ from processing.wire.iso8583.messages import (
     Network,
     NetworkAnswer,
     NetworkCode,
-    TerminalTotals,
     Totals,
-    TotalsAnswer,
 )
 from processing.wire.outcome import TEXTS, Outcome
 from processing.wire.stop_list import StopLists
 from processing.wire.transaction import (
     Answer,
-    Evidence,
     Kind,
-    Line,
     MessageClass,
     Request,
-    Right,
     TransactionKey,
 )
 from terminal_sim.card import AskPin, Presented
 from terminal_sim.errors import TerminalError
 from terminal_sim.keys import MacKey, file_fingerprint, unwrapped
 from terminal_sim.link import WORTH_REPEATING, Link, LinkError, Pause, Pursuit, pursue
-from terminal_sim.offline import check_limit, permit_by_list, read_passport
-from terminal_sim.order import parse_quoted
-from terminal_sim.parent_lines import chosen, less
+from terminal_sim.offline import check_limit, permit_by_list, permit_by_rules, read_passport
+from terminal_sim.order import STAN_DIGITS, parse_quoted
+from terminal_sim.parent_lines import chosen
+from terminal_sim.parents import check_open, unreturned
+from terminal_sim.results import Result, RightsAnswer, Sale, TotalsComparison
 from terminal_sim.state import (
     NO_TOTALS,
+    Appointed,
     Asked,
     DayClosed,
     Decided,
@@ -45,81 +43,24 @@ from terminal_sim.state import (
     EntryState,
     KeyKept,
     KeyTaken,
-    TerminalState,
     Undecided,
-    given,
-    holds,
     quoted,
 )
 from terminal_sim.store import Store
-from terminal_sim.terminal import Judgement, Terminal, Verdict, checked, local_date, zone_of
+from terminal_sim.terminal import Terminal, Verdict, checked, local_date, zone_of
 
 PAGES_MAX: Final = 64
 """Most pages of rights that one inquiry turns."""
-
-STAN_DIGITS: Final = 6
 
 NUMBERS_TRIED_MAX: Final = 3
 """How often a sale takes a new number when the centre says that its number is taken."""
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one request. `entry` states are in the store; this is for the screen.
-
-    `answer` is None when none can be believed; `fault` says why. `offline` when it was only
-    recorded here. `parent` is the reservation of a completion, where it is at hand.
-    """
-
-    request: Request
-    parent: Request | None = None
-    answer: Answer | None = None
-    judgement: Judgement | None = None
-    fault: TerminalError | None = None
-    offline: bool = False
-
-    @property
-    def decided(self) -> bool:
-        """Whether the centre's decision came and is believed."""
-        return self.judgement is not None and self.judgement.verdict is Verdict.DECIDED
-
-    @property
-    def exit_code(self) -> int:
-        """Return 0 approved, 1 declined, 2 not decided."""
-        if not self.decided or self.answer is None:
-            return 2
-        outcome = self.answer.outcome
-        return 0 if outcome.approved or outcome is Outcome.RECORDED_IN_CONFLICT else 1
-
-
-class RightsAnswer(msgspec.Struct, frozen=True):
-    """All pages of an inquiry: its outcome with facts, and what the card is entitled to here."""
-
-    answer: Answer
-    rights: tuple[Right, ...]
-
-
-class TotalsComparison(msgspec.Struct, frozen=True):
-    """The terminal's totals of a day beside the centre's answer to them."""
-
-    business_date: date
-    mine: TerminalTotals
-    answer: TotalsAnswer
-
-
-class Sale(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be sold to whom, or reserved: what the cashier decides of a request."""
-
-    holder_id: bytes
-    service: str
-    version: int
-    lines: tuple[Line, ...]
-    evidence: Evidence = Evidence.TAP
-    offline: bool = False
-    kind: Kind = Kind.SALE
-
-
 class Till:
-    """A terminal with its store and its link. `now_ms` is UTC; `pause` waits between attempts."""
+    """A terminal with its store and its link. `now_ms` is UTC; `pause` waits between attempts.
+
+    `rules_until_ms` is until when its rules may be used offline, None when it has none of an age.
+    """
 
     def __init__(
         self,
@@ -129,9 +70,11 @@ class Till:
         now_ms: Callable[[], int],
         pause: Pause,
         stop_lists: StopLists | None = None,
+        rules_until_ms: int | None = None,
     ) -> None:
         self.terminal = terminal
         self._stop_lists = stop_lists
+        self.rules_until_ms = rules_until_ms
         self.store = store
         self._link = link
         self._link.use(terminal.mac_key)
@@ -146,7 +89,7 @@ class Till:
         """
         self._settle_key()
         now_ms = self._now_ms()
-        request = self._signed(self.terminal.inquiry(card.identity, now_ms), card, _no_pin)
+        request = self.signed(self.terminal.inquiry(card.identity, now_ms), card, no_pin)
         # A question is not kept as a request: nothing is lost with its answer. Its number is.
         self.store.write(self.terminal.counted(now_ms))
         first = self._ask(request, 0)
@@ -212,7 +155,10 @@ class Till:
         )
         if sale.offline:
             unsigned = self._permitted(unsigned, card)
-        return self._keep_and_send(self._signed(unsigned, card, ask_pin), offline=sale.offline)
+        if sale.at_ms is not None:
+            self.store.write(Appointed(unsigned.key, sale.at_ms))
+        result = self.keep_and_send(self.signed(unsigned, card, ask_pin), offline=sale.offline)
+        return msgspec.structs.replace(result, at_ms=sale.at_ms)
 
     def _permitted(self, unsigned: Request, card: Presented) -> Request:
         """Return an offline request with the stop-list and the passport that allow it.
@@ -225,6 +171,8 @@ class Till:
             return unsigned
         card_id, zone = unsigned.card_id, zone_of(parameters.time_zone)
         today = local_date(unsigned.signed_at_ms, zone)
+        service = next((s for s in parameters.services if s.service == unsigned.service), None)
+        permit_by_rules(self.rules_until_ms, service, unsigned.signed_at_ms, today)
         number = permit_by_list(self._stop_lists, card_id, unsigned.signed_at_ms)
         passport = read_passport(card.passport(), card_id, parameters.content_keys, today)
         entries = (*state.pending.values(), *state.decided.values())
@@ -233,14 +181,19 @@ class Till:
             unsigned, passport_version=passport.number, stop_list_version=number
         )
 
-    def _keep_and_send(self, request: Request, *, offline: bool) -> Result:
-        """Put a request on the disk, then ask for its decision unless it is to wait there."""
+    def keep_and_send(self, request: Request, *, offline: bool) -> Result:
+        """Put a request on the disk, then ask for its decision unless it is to wait there.
+
+        One that was kept before under its key may be kept anew as an advice: that is no part of
+        what the card signed.
+        """
         self.store.write(Asked(request))
         if offline:
             return Result(request=request, offline=True)
-        return self._pursue(request)
+        return self.obtain(request)
 
-    def _signed(self, unsigned: Request, card: Presented, ask_pin: AskPin) -> Request:
+    def signed(self, unsigned: Request, card: Presented, ask_pin: AskPin) -> Request:
+        """Return the request with the card's signature. Raises `CardError`."""
         signature = card.sign(request_digest(unsigned), unsigned.evidence, ask_pin)
         return checked(msgspec.structs.replace(unsigned, signature=signature))
 
@@ -253,9 +206,9 @@ class Till:
         entry = self.known(key)
         key = entry.request.key
         request = self.terminal.reversal(entry.request, self._now_ms())
-        result = self._keep_and_send(request, offline=False)
+        result = self.keep_and_send(request, offline=False)
         if result.decided and key in self.store.state.pending:
-            self._pursue(entry.request, repeated=True, attempts=1)
+            self.obtain(entry.request, repeated=True, attempts=1)
         return result
 
     def known(self, key: TransactionKey) -> Entry:
@@ -298,27 +251,17 @@ class Till:
         for what is no open reservation of this terminal, `OrderError` for more than it holds.
         """
         entry = self.known(key)
-        _check_open(entry, self.store.state)
+        check_open(entry, self.store.state)
         lines = chosen(words, entry.request.lines, self.terminal.parameters)
         request = self.terminal.completion(entry.request, lines, self._now_ms())
-        result = self._keep_and_send(request, offline=offline)
+        result = self.keep_and_send(request, offline=offline)
         # What the reservation holds may be given without the centre: it is told later.
         away = not result.decided and isinstance(result.fault, LinkError)
         return msgspec.structs.replace(result, offline=offline or away, parent=entry.request)
 
     def reservations(self) -> list[Entry]:
         """Return what is reserved here and waits to be given, the oldest first."""
-        state = self.store.state
-        waiting = (
-            entry
-            for entry in state.pending.values()
-            if entry.request.kind is Kind.RESERVE and entry.request.advice
-        )
-        return [
-            entry
-            for entry in (*state.reservations.values(), *waiting)
-            if not state.children(entry.request.key)
-        ]
+        return self.store.state.open_holds(Kind.RESERVE)
 
     def give_back(
         self,
@@ -334,12 +277,12 @@ class Till:
         more than was sold and not brought back before.
         """
         entry = self.known(key)
-        left = _unreturned(entry, self.store.state)
+        left = unreturned(entry, self.store.state)
         lines = chosen(words, left, self.terminal.parameters)
         unsigned = self.terminal.goods_return(
             card.identity, entry.request, lines, self._now_ms(), offline=offline
         )
-        return self._keep_and_send(self._signed(unsigned, card, _no_pin), offline=offline)
+        return self.keep_and_send(self.signed(unsigned, card, no_pin), offline=offline)
 
     def repeat_pending(self) -> list[Result]:
         """Repeat every request without a decision, oldest first, once each.
@@ -350,15 +293,16 @@ class Till:
         for entry in list(self.store.state.pending.values()):
             # An advice that waits for its first sending is no repeat.
             first = entry.request.advice and entry.state is EntryState.PENDING
-            result = self._pursue(entry.request, repeated=not first, attempts=1)
+            result = self.obtain(entry.request, repeated=not first, attempts=1)
             results.append(result)
             if isinstance(result.fault, LinkError):
                 break
         return results
 
-    def _pursue(
+    def obtain(
         self, request: Request, *, repeated: bool = False, attempts: int | None = None
     ) -> Result:
+        """Ask the centre for the decision on a request that is on the disk, and record it."""
         self._settle_key()
         pursuit = pursue(
             self._link,
@@ -472,52 +416,16 @@ class Till:
         self.store.write(KeyTaken(key.generation))
         return True
 
+    def now_ms(self) -> int:
+        """Return the time of the terminal's clock, UTC milliseconds."""
+        return self._now_ms()
+
     def _number(self) -> int:
         counted = self.terminal.counted(self._now_ms())
         self.store.write(counted)
         return counted.stan
 
 
-def _check_open(entry: Entry, state: TerminalState) -> None:
-    """Raise `TerminalError` unless this reservation waits to be completed."""
-    request, answer = entry.request, entry.answer
-    number = quoted(request.key)
-    if request.kind is not Kind.RESERVE:
-        raise TerminalError(
-            f"Операция {number} — не отложенный товар", f"{number} is no reservation"
-        )
-    if any(one.request.kind is Kind.COMPLETION for one in state.children(request.key)):
-        raise TerminalError(f"Резерв {number} уже выдан", f"{number} was completed already")
-    if state.children(request.key):
-        raise TerminalError(f"Резерв {number} отменён", f"{number} was reversed")
-    if entry.state is not EntryState.DECIDED and not request.advice:
-        raise TerminalError(
-            f"По резерву {number} ещё нет решения: повторите запрос (spk terminal pending)",
-            f"{number} is not decided yet: ask again (spk terminal pending)",
-        )
-    if answer is not None and answer.outcome.decided and not holds(answer):
-        raise TerminalError(
-            f"В резерве {number} отказано: выдавать нечего", f"{number} was declined"
-        )
-
-
-def _unreturned(entry: Entry, state: TerminalState) -> tuple[Line, ...]:
-    """Return what was sold and not brought back. Raises `TerminalError` for what is no sale."""
-    request, answer = entry.request, entry.answer
-    number = quoted(request.key)
-    if request.kind not in (Kind.SALE, Kind.COMPLETION):
-        raise TerminalError(f"Операция {number} — не продажа", f"{number} is no sale")
-    if answer is None or not given(answer.outcome):
-        raise TerminalError(
-            f"По операции {number} товар не отпускался или решения ещё нет",
-            f"nothing was given under {number}, or it is not decided yet",
-        )
-    children = state.children(request.key)
-    if any(one.request.kind is Kind.REVERSAL for one in children):
-        raise TerminalError(f"Операция {number} отменена", f"{number} was reversed")
-    standing = [one for one in children if not state.children(one.request.key)]
-    return less(request.lines, [one.request.lines for one in standing])
-
-
-def _no_pin() -> str:
-    raise AssertionError("an inquiry is signed by tap")
+def no_pin() -> str:
+    """Stand in for a question that a tap never asks."""
+    raise AssertionError("a tap needs no PIN")

@@ -1,7 +1,7 @@
 """Signed rules over HTTP: GET /terminals/v1/rules/{terminal} answers `processing.wire.rules_file`.
 
 They tell which services a terminal gives and name nobody, so they are open to every terminal and
-mirror. The ETag changes when the rules do: `If-None-Match` gets 304 until then.
+mirror. The ETag is the issue's: `If-None-Match` gets 304 until the rules change or are issued anew.
 """
 
 from __future__ import annotations

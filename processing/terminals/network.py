@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from hsm_stub.client.commands import PublicKeys
 from processing.kernel.clock import Clock
 from processing.terminals.model import TerminalState
+from processing.terminals.rules import RulesMarks
 from processing.terminals.store import TerminalStore
 from processing.wire.iso8583.messages import Network, NetworkAnswer, NetworkCode, OfferedKey
 from processing.wire.outcome import Outcome
@@ -39,11 +40,13 @@ class TerminalNetwork:
         self._store = store
         self._wrapper = wrapper
         self._clock = clock
+        self._marks = RulesMarks(store, clock)
 
     async def answer(self, message: Network) -> NetworkAnswer:
         """Keep what the terminal said for the operator, and answer it.
 
-        The answer's posting date is the day to which the centre posts what comes now. Raises the
+        The answer's posting date is the day to which the centre posts what comes now; its mark of
+        rules tells a terminal whether those that it has are still in force. Raises the
         errors of the database and of the key service: nothing is decided then, and asking again
         is safe.
         """
@@ -61,6 +64,7 @@ class TerminalNetwork:
             centre_time_ms=now_ms,
             posting_date=self._clock.local_date(now_ms),
             key=key,
+            rules_mark=await self._marks.of(message.terminal_id) if outcome.approved else "",
         )
 
     async def _next_key(self, terminal_id: str) -> OfferedKey | None:

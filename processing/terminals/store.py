@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from processing.kernel.database import DatabasePool
 from processing.terminals.model import (
@@ -21,7 +22,7 @@ from processing.terminals.model import (
     Terminal,
     TerminalState,
 )
-from processing.wire.parameter_file import ItemParameters, ServiceParameters
+from processing.wire.parameter_file import ItemParameters, RefusalWords, ServiceParameters
 
 TERMINALS_LISTED_MAX: Final = 10_000
 
@@ -97,9 +98,15 @@ class TerminalStore:
             services = await connection.fetch(_SERVICES, terminal_id, on)
             items = await connection.fetch(_ITEMS)
         return Offer(
-            tuple(ServiceParameters(**dict(row)) for row in services),
+            tuple(_service(row) for row in services),
             tuple(ItemParameters(**dict(row)) for row in items),
         )
+
+
+def _service(row: asyncpg.Record) -> ServiceParameters:
+    values = dict(row)
+    refusals = msgspec.json.decode(values.pop("refusals"), type=tuple[RefusalWords, ...])
+    return ServiceParameters(**values, refusals=refusals)
 
 
 def _terminal(row: asyncpg.Record) -> Terminal:

@@ -6,6 +6,7 @@ as base64. It holds the terminal's MAC key, so it belongs in a file that only it
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Final, Self
 
@@ -13,6 +14,7 @@ import msgspec
 
 from processing.wire.iso8583.framing import Framing, LengthForm
 from processing.wire.iso8583.spec import Profile
+from processing.wire.outcome import Outcome
 
 VERSION: Final = 1
 SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -24,6 +26,7 @@ MAC_KEY_BYTES: Final = 16
 EXCHANGE_KEY_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 65
 CONTENT_KEYS_MAX: Final = 16
+_OUTCOMES: Final = frozenset(int(outcome) for outcome in Outcome)
 
 
 class FramingName(StrEnum):
@@ -59,13 +62,31 @@ class ParameterFileError(ValueError):
     exit_code = 2
 
 
+class RefusalWords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A refusal in the regulation's own words; `outcome` is the code of `outcome.Outcome`."""
+
+    outcome: int
+    text_ru: str
+    text_en: str
+    remedy_ru: str
+    remedy_en: str
+
+
+NO_VISITS: Final = 0
+VISITS_TOO: Final = 1
+VISITS_ONLY: Final = 2
+"""Whether a service is given with a start and a finish: not, so or at once, only so."""
+
+
 class ServiceParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One service allowed at the terminal, in the version of its regulation that is in force.
 
     `evidence`: 1 tap, 2 PIN (`transaction.Evidence`). `consumes`: what a line takes from an
     allowance: 1 its quantity, 2 the kopecks covered, 3 one per line. `shortage`: 1 refuse the
-    whole, 2 cover what is left. `reserve_minutes`: how long a reservation stands; 0 when the
-    service takes none.
+    whole, 2 cover what is left. `reserve_minutes`: how long a reservation stands, or a visit may
+    last; 0 when the service takes none. `visit`: `NO_VISITS`, `VISITS_TOO` or `VISITS_ONLY`.
+    `valid_to` is the version's last day and `grace_days` how long after it the centre honours what
+    was signed under it. `refusals` take the place of the outcomes' usual texts.
     """
 
     service: str
@@ -76,6 +97,10 @@ class ServiceParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     consumes: int
     shortage: int
     reserve_minutes: int = 0
+    visit: int = NO_VISITS
+    valid_to: date | None = None
+    grace_days: int = 0
+    refusals: tuple[RefusalWords, ...] = ()
 
 
 class ItemParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,6 +200,11 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             (_all_differ([i.item for i in self.items]), "items: each only once"),
             (all(0 <= i.scale <= 6 for i in self.items), "items: scale is 0 to 6"),
             (all(s.evidence in (1, 2) for s in self.services), "services: evidence is 1 or 2"),
+            (all(0 <= s.visit <= 2 for s in self.services), "services: visit is 0, 1 or 2"),
+            (
+                all(words.outcome in _OUTCOMES for s in self.services for words in s.refusals),
+                "services: refusals name outcomes",
+            ),
         )
         return [text for sound, text in checks if not sound]
 

@@ -2,12 +2,15 @@
 
 The rows of the regulations in force there, as in the terminal's parameter file, which they take the
 place of. Published by the centre, kept by the terminal; whoever has the file checks the signature,
-wherever it came from. JSON in UTF-8: the document (base64, so that its bytes are what was signed),
-the key's id, the signature (`processing.wire.statement`, purpose PARAMETER_FILE).
+wherever it came from. An issue has an age: past `use_minutes` no card is served by it without the
+centre, so that whoever withholds newer rules only silences the terminal. JSON in UTF-8: the
+document (base64, so that its bytes are what was signed), the key's id, the signature
+(`processing.wire.statement`, purpose PARAMETER_FILE).
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final, Self
 
 import msgspec
@@ -21,6 +24,11 @@ from processing.wire.parameter_file import (
 from processing.wire.statement import Domain, StatementError, verify_statement
 
 VERSION: Final = 1
+MARK_DIGITS: Final = 16
+TAG_DIGITS: Final = 32
+USE_MINUTES_MAX: Final = 31 * 24 * 60
+"""Longest that a terminal may go on by one issue: as long as a regulation's grace."""
+
 RULES_MAX_BYTES: Final = 2 * SIZE_MAX_BYTES
 """Longest file that is read: the longest parameter file in base64, and its signature."""
 
@@ -32,11 +40,15 @@ class RulesFileError(ValueError):
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a terminal rings up. `issued_at_ms` rises from one issue to the next."""
+    """What a terminal rings up. `issued_at_ms` rises from one issue to the next.
+
+    For `use_minutes` after it cards may be served without the centre.
+    """
 
     version: int = VERSION
     terminal_id: str
     issued_at_ms: int
+    use_minutes: int
     services: tuple[ServiceParameters, ...]
     items: tuple[ItemParameters, ...]
 
@@ -45,9 +57,33 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """The bytes that are signed; the same rules always give the same."""
         return msgspec.json.encode(self)
 
+    @property
+    def mark(self) -> str:
+        """Return what tells these rules from others, whenever they were issued."""
+        return rules_mark(self.services, items_digest(self.items))
+
+    @property
+    def usable_until_ms(self) -> int:
+        """Return until when cards may be served offline by them, UTC milliseconds."""
+        return self.issued_at_ms + self.use_minutes * 60_000
+
     def applied_to(self, parameters: ParameterFile) -> ParameterFile:
         """Return a terminal's parameters with these rules in place of its own."""
         return msgspec.structs.replace(parameters, services=self.services, items=self.items)
+
+
+def items_digest(items: tuple[ItemParameters, ...]) -> bytes:
+    """Return what tells these items from others: SHA-256."""
+    return hashlib.sha256(msgspec.json.encode(items)).digest()
+
+
+def rules_mark(services: tuple[ServiceParameters, ...], items: bytes) -> str:
+    """Return the mark of rules: `MARK_DIGITS` hexadecimal digits; `items` is `items_digest`.
+
+    A network message's answer names it, so that a terminal learns that there are newer rules.
+    """
+    whole = hashlib.sha256(msgspec.json.encode(services) + items)
+    return whole.hexdigest()[:MARK_DIGITS].upper()
 
 
 class SignedRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,6 +92,11 @@ class SignedRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     document: bytes
     key_id: bytes
     signature: bytes
+
+    @property
+    def tag(self) -> str:
+        """Return what tells this issue from others: its ETag over HTTP."""
+        return hashlib.sha256(self.document).hexdigest()[:TAG_DIGITS]
 
     def encode(self) -> bytes:
         """Return the file's bytes."""
@@ -87,6 +128,8 @@ class SignedRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise RulesFileError(f"the rules are of another program's making: {error}") from error
         if rules.version != VERSION:
             raise RulesFileError(f"this program reads rules of version {VERSION}: update it")
+        if not 0 < rules.use_minutes <= USE_MINUTES_MAX:
+            raise RulesFileError(f"use_minutes: 1 to {USE_MINUTES_MAX}")
         if rules.terminal_id != terminal_id:
             raise RulesFileError(
                 f"the rules are of terminal {rules.terminal_id}, not {terminal_id}"

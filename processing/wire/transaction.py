@@ -236,7 +236,7 @@ UNSIGNED: Final = frozenset({Kind.COMPLETION, Kind.REVERSAL})
 WITH_LINES: Final = frozenset({Kind.RESERVE, Kind.SALE, Kind.COMPLETION, Kind.RETURN})
 """Kinds that need at least one line."""
 
-OF_A_PARENTS_LINES: Final = frozenset({Kind.COMPLETION, Kind.RETURN})
+OF_A_PARENTS_LINES: Final = frozenset({Kind.COMPLETION, Kind.RETURN, Kind.VISIT_FINISH})
 """Kinds whose lines count along their parent's: one of quantity 0 leaves that line out."""
 
 

@@ -106,6 +106,15 @@ async def test_a_visit_keeps_what_it_lasted(centre: Centre, hours: Any) -> None:
     assert again.decision == ruling.decision
 
 
+async def test_a_line_of_which_nothing_was_used_is_left_out(centre: Centre, hours: Any) -> None:
+    begun = start(1, care(40, 28_000), care(50, 35_000))
+    challenge = await begin(centre, begun)
+    done = finish(2, begun, challenge, care(0), care(50, 35_000))
+    ruling = await centre.decide_one(done, at=later(60))
+    assert told(ruling) == (703, {}, [(0, 0), (35_000, 0)])
+    assert await centre.used(hours) == 50
+
+
 async def test_the_challenge_is_the_same_when_the_start_is_asked_again(
     centre: Centre, hours: Any
 ) -> None:
@@ -131,6 +140,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, dict[str, str]]] = [
         405,
         {"line": "1", "item": "CARE", "remaining": "30"},
     ),
+    ("nothing was done", {"lines": (care(0),)}, 405, {}),
     (
         "another item",
         {"lines": (pills(1, 0),)},

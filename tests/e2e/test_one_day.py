@@ -47,7 +47,8 @@ from processing.wire.transaction import Answer, Evidence, Kind, Request
 from terminal_sim.card import PresentedCard, reader_card
 from terminal_sim.desk import Desk, RungUp, now_ms, open_till, ring_up
 from terminal_sim.order import parse_order
-from terminal_sim.till import Result, Sale, Till
+from terminal_sim.results import Result, Sale
+from terminal_sim.till import Till
 from tests.authorization.audit import audit
 from tests.e2e.day import DAY, NET, SOLD, TAKEN_BACK, TOTALS, Act, Deed
 from tests.plugins.centre import Programs

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from processing.wire.transaction import Kind, TransactionKey
 from terminal_sim.errors import TerminalError
-from terminal_sim.till import Result, Till
+from terminal_sim.results import Result
+from terminal_sim.till import Till
 from tests.faults.counters import Counted, Counters
 from tests.faults.tills import RealTill, TownCard, no_pin, pills
 from tests.plugins.town import business_day, citizen

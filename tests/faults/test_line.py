@@ -21,8 +21,9 @@ import pytest
 from processing.wire.transaction import Kind, TransactionKey
 from terminal_sim.errors import TerminalError
 from terminal_sim.link import LinkError, LinkLimits
+from terminal_sim.results import Result
 from terminal_sim.state import NO_TOTALS, Asked
-from terminal_sim.till import Result, Till
+from terminal_sim.till import Till
 from tests.authorization.audit import audit
 from tests.faults.proxy import Fault, FaultyLine, Script, Way, faulty_line
 from tests.faults.tills import PATIENT, QUICK, RealTill, TownCard, no_pin, pills, real_till

@@ -24,10 +24,11 @@ from processing.wire.parameter_file import ItemParameters, ParameterFile, Servic
 from processing.wire.transaction import Answer, Evidence, Kind, Line, Request
 from terminal_sim.card import AskPin, PresentedCard
 from terminal_sim.link import Link, LinkError, LinkLimits
+from terminal_sim.results import Result, Sale
 from terminal_sim.state import Entry, EntryState
 from terminal_sim.store import Store
 from terminal_sim.terminal import CardIdentity, Terminal
-from terminal_sim.till import Result, Sale, Till
+from terminal_sim.till import Till
 from tests.plugins.live_centre import LiveCentre
 from tests.plugins.town import (
     PRICE_KOPECKS,

@@ -70,6 +70,7 @@ class FakeCentre:
         self.keys = {1: world.MAC_KEY}
         self.handed_out: int | None = None
         self.offers_keys = True
+        self.rules_mark = ""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -161,6 +162,7 @@ class FakeCentre:
                     outcome=Outcome.TERMINAL_BLOCKED if does is Does.DECLINE else Outcome.APPROVED,
                     centre_time_ms=world.NOW_MS,
                     posting_date=world.TODAY,
+                    rules_mark=self.rules_mark,
                     key=self._offered()
                     if code is NetworkCode.KEY_CHANGE and self.offers_keys
                     else None,
@@ -214,7 +216,9 @@ class FakeCentre:
             return world.answer(request, Outcome.KEY_REUSED)
         if does is Does.CONFLICT:
             return world.answer(request, Outcome.RECORDED_IN_CONFLICT, facts={"reason": "501"})
-        expires = world.EXPIRES if request.kind is Kind.RESERVE else {}
+        expires = {Kind.RESERVE: world.EXPIRES, Kind.VISIT_START: world.BEGUN}.get(request.kind, {})
+        if request.kind is Kind.VISIT_START and request.advice:
+            expires = world.EXPIRES
         whole = world.answer(request, rights=self.rights[:1], facts=expires)
         assert whole.decision is not None
         if request.kind is Kind.REVERSAL:

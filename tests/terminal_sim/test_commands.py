@@ -11,7 +11,7 @@ import pytest
 from processing.wire.iso8583.messages import Network, NetworkCode
 from processing.wire.receipt_file import ReceiptFile
 from processing.wire.transaction import Evidence, Kind
-from terminal_sim import commands, desk, serve
+from terminal_sim import commands, desk, serve, session, visit_commands
 from tests.terminal_sim import world
 from tests.terminal_sim.fake_centre import Does, FakeCentre
 
@@ -23,7 +23,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run one command against a centre at the hour of world.NOW_MS, without pauses."""
     card = world.card_file(tmp_path / "drawer")
     monkeypatch.setattr(desk, "now_ms", lambda: world.NOW_MS)
-    monkeypatch.setattr(commands, "now_ms", lambda: world.NOW_MS)
+    for module in (commands, session, visit_commands):
+        monkeypatch.setattr(module, "now_ms", lambda: world.NOW_MS)
     monkeypatch.setattr(desk, "pause", lambda _: None)
 
     def command(centre: FakeCentre, *words: str) -> int:
@@ -53,8 +54,8 @@ def test_rights_as_a_table(run: Run, capsys: pytest.CaptureFixture[str]) -> None
 SOLD = [
     (("sell", "MEDICINE", "ENALAPRIL-10-20=2@145.50"), world.MOTHER, 29_100, Evidence.TAP),
     (("sell", "medicine", "METFORMIN-850-60=1@289,90"), world.CHILD, 28_990, Evidence.TAP),
-    (("visit",), world.MOTHER, 0, Evidence.TAP),
-    (("visit", "B01.047.001", "--for", "a1"), world.MOTHER, 0, Evidence.TAP),
+    (("visit", "start", "OMS.VISIT", "B01.047.001"), world.MOTHER, 0, Evidence.TAP),
+    (("sell", "OMS.VISIT", "B01.047.001", "--for", "a1"), world.MOTHER, 0, Evidence.TAP),
     (("utility", "WATER.COLD=12.5@48.20"), world.HOUSEHOLD, 60_250, Evidence.TAP),
 ]
 
@@ -176,7 +177,7 @@ def test_sold_and_taken_back(run: Run, tmp_path: Path, capsys: pytest.CaptureFix
         assert run(centre, "totals", "--close") == 0
         shown = capsys.readouterr().out
         assert "День 05.03.2026 закрыт" in shown
-        assert run(centre, "visit") == 0
+        assert run(centre, "visit", "start", "OMS.VISIT", "B01.047.001") == 0
     assert f"{centre.requests[-1].key.business_date}" == "2026-03-06"
 
 
@@ -234,6 +235,80 @@ def test_where_nothing_is_put_aside_the_centre_is_not_asked(
     assert centre.requests == []
 
 
+def test_a_visit_begins_is_listed_and_ends(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with family() as centre:
+        assert run(centre, "visit", "list") == 0
+        assert "Незаконченных посещений нет" in capsys.readouterr().out
+        assert run(centre, "visit", "start", "OMS.VISIT", "B01.047.001") == 0
+        assert "НАЧАЛО ПОСЕЩЕНИЯ" in capsys.readouterr().out
+        (begun,) = receipt_names(tmp_path)
+        assert run(centre, "visit", "list") == 0
+        shown = capsys.readouterr().out
+        assert begun in shown
+        assert "05.03.2026 20:30" in shown
+        assert run(centre, "visit", "finish", begun[-6:]) == 0
+        assert "ОКОНЧАНИЕ ПОСЕЩЕНИЯ" in capsys.readouterr().out
+        assert run(centre, "visit", "finish") == 2
+        assert "не начато ни одного посещения" in capsys.readouterr().err
+        assert run(centre, "totals") == 0
+    kinds = [one.kind for one in centre.requests if one.kind is not Kind.INQUIRY]
+    assert kinds == [Kind.VISIT_START, Kind.VISIT_FINISH]
+    assert centre.requests[-1].challenge == world.CHALLENGE
+
+
+def test_booked_for_a_time_and_cancelled(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("book", "MEDICINE", "ENALAPRIL-10-20=1@145.50", "--at")
+    with family() as centre:
+        assert run(centre, *words, "06.03.2026 09:30") == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "Назначено на 06.03.2026 09:30" in shown
+        (booked,) = receipt_names(tmp_path)
+        assert run(centre, "reservations") == 0
+        assert "06.03.2026 09:30" in capsys.readouterr().out
+        assert run(centre, "cancel", booked) == 0
+        assert "Больше ничего не отложено" in capsys.readouterr().out
+        assert run(centre, "cancel", booked) == 2
+        assert "не бронь" in capsys.readouterr().err
+        for wrong, told in (
+            ("05.03.2026 12:29", "уже прошло"),
+            ("09.03.2026 09:30", "держится до 08.03.2026 12:30"),
+            ("завтра", "не читается"),
+        ):
+            assert run(centre, *words, wrong) == 2
+            assert told in capsys.readouterr().err
+    kinds = [one.kind for one in centre.requests if one.kind is not Kind.INQUIRY]
+    assert kinds == [Kind.RESERVE, Kind.REVERSAL]
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "clock"),
+    [
+        ("13:00", 5, "13:00"),
+        ("12:30", 6, "12:30"),
+        ("07:15", 6, "07:15"),
+        ("2026-03-07 08:00", 7, "08:00"),
+        ("07.03.2026 08:00", 7, "08:00"),
+    ],
+)
+def test_a_time_alone_is_the_next_such_time(
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    day: int,
+    clock: str,
+) -> None:
+    with family() as centre:
+        order = ("book", "MEDICINE", "ENALAPRIL-10-20=1@145.50", "--at", text)
+        assert run(centre, *order) == 0
+    assert f"{day:02}.03.2026 {clock}" in capsys.readouterr().out
+    assert len(receipt_names(tmp_path)) == 1
+
+
 def test_given_while_the_centre_is_away(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -285,6 +360,9 @@ def test_a_blocked_terminal_is_told_when_it_signs_on(
         ("reserve", serve.Verb.RESERVE),
         ("ret", serve.Verb.RETURN),
         ("cancel", serve.Verb.REVERSE),
+        ("нач", serve.Verb.START),
+        ("закончить", serve.Verb.FINISH),
+        ("fin", serve.Verb.FINISH),
         ("от", None),
         ("re", None),
         ("в", None),
@@ -311,6 +389,8 @@ def test_a_shift_at_the_till(
             "выдать 495005",
             "вернуть 495007 ENALAPRIL-10-20=1",
             "отменить 495003",
+            "начать B01.047.001",
+            "закончить",
             "",
         ]
     )
@@ -337,6 +417,9 @@ def test_a_shift_at_the_till(
         "ВЫДАЧА ОТЛОЖЕННОГО",
         "ВОЗВРАТ ТОВАРА",
         "ОТМЕНА",
+        "НАЧАЛО ПОСЕЩЕНИЯ",
+        "Начато и не закончено",
+        "ОКОНЧАНИЕ ПОСЕЩЕНИЯ",
         "Заберите",
         "Смена",
     ):

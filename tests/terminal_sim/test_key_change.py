@@ -16,10 +16,11 @@ from terminal_sim.card import PresentedCard
 from terminal_sim.errors import TerminalError
 from terminal_sim.keys import MacKey, file_fingerprint, key_of_file, unwrapped
 from terminal_sim.link import Link, LinkError, LinkLimits
+from terminal_sim.results import Sale
 from terminal_sim.state import KeyKept, KeyTaken, TerminalState
 from terminal_sim.store import Store
 from terminal_sim.terminal import Terminal
-from terminal_sim.till import Sale, Till
+from terminal_sim.till import Till
 from tests.terminal_sim import world
 from tests.terminal_sim.fake_centre import Does, FakeCentre
 

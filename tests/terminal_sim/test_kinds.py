@@ -18,10 +18,11 @@ from terminal_sim.card import PresentedCard
 from terminal_sim.errors import TerminalError
 from terminal_sim.link import Link, LinkLimits
 from terminal_sim.parent_lines import chosen, less
+from terminal_sim.results import Result, Sale
 from terminal_sim.state import NO_TOTALS, RESERVATIONS_KEPT, Asked, Decided
 from terminal_sim.store import Store
 from terminal_sim.terminal import Terminal
-from terminal_sim.till import Result, Sale, Till
+from terminal_sim.till import Till
 from tests.terminal_sim import world
 from tests.terminal_sim.fake_centre import Does, FakeCentre
 

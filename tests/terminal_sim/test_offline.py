@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,16 +12,24 @@ import pytest
 
 from card_personalization.chip.softcard.card import SoftCard
 from card_personalization.chip.transport.inprocess import InProcessTransport
+from processing.wire.parameter_file import ServiceParameters
 from processing.wire.social_passport import OfflineLimit, SocialPassport
 from processing.wire.statement import Domain
 from processing.wire.stop_list import StopList, StopLists
 from processing.wire.transaction import Request
 from terminal_sim.card import PresentedCard
 from terminal_sim.link import Link
-from terminal_sim.offline import OfflineRefused, check_limit, permit_by_list, read_passport
+from terminal_sim.offline import (
+    OfflineRefused,
+    check_limit,
+    permit_by_list,
+    permit_by_rules,
+    read_passport,
+)
+from terminal_sim.results import Sale
 from terminal_sim.store import Store
 from terminal_sim.terminal import Terminal
-from terminal_sim.till import Sale, Till
+from terminal_sim.till import Till
 from tests.plugins.stop_lists import PUBLIC_KEY, USE_MINUTES, signature_of, stop_list
 from tests.terminal_sim import world
 
@@ -145,6 +153,34 @@ def test_a_service_without_limit_is_not_given() -> None:
         check_limit(passport, wanted(), (), ZONE)
 
 
+OF_THE_PAST = msgspec.structs.replace(
+    world.SERVICES[0], valid_to=world.TODAY - timedelta(days=3), grace_days=3
+)
+
+
+@pytest.mark.parametrize(
+    ("until_ms", "service", "words"),
+    [
+        (NOW_MS, OF_THE_PAST, None),
+        (NOW_MS, None, None),
+        (NOW_MS - 1, OF_THE_PAST, "правила услуг на терминале устарели"),
+        (None, OF_THE_PAST, "правила услуг на терминале устарели"),
+        (NOW_MS, msgspec.structs.replace(OF_THE_PAST, grace_days=2), "версия 1, действовал до"),
+    ],
+)
+def test_old_rules_serve_nobody_offline(
+    until_ms: int | None, service: ServiceParameters | None, words: str | None
+) -> None:
+    if words is None:
+        permit_by_rules(until_ms, service, NOW_MS, world.TODAY)
+        assert until_ms == NOW_MS
+        return
+    with pytest.raises(OfflineRefused) as raised:
+        permit_by_rules(until_ms, service, NOW_MS, world.TODAY)
+    assert words in raised.value.ru
+    assert "spk terminal update" in raised.value.en.replace("\n", " ")
+
+
 def card_with(passport: bytes | None) -> PresentedCard:
     """Maria's card at the reader."""
     card: SoftCard = world.issued_card()
@@ -174,7 +210,7 @@ def test_an_offline_sale_names_what_allows_it(
     with Store.open(tmp_path, parameters, NOW_MS) as store:
         terminal = Terminal(parameters, store.state, os.urandom)
         link = Link(parameters, lambda: NOW_MS)
-        till = Till(terminal, store, link, lambda: NOW_MS, print, lists)
+        till = Till(terminal, store, link, lambda: NOW_MS, print, lists, rules_until_ms=NOW_MS)
         card = card_with(passport)
         if not served:
             with pytest.raises(OfflineRefused):

@@ -14,8 +14,8 @@ from processing.wire.transaction import Line, Request
 from terminal_sim.errors import Language
 from terminal_sim.link import LinkError
 from terminal_sim.receipt_text import COLUMNS, receipt_text
+from terminal_sim.results import Result
 from terminal_sim.terminal import Doubt, Judgement, Terminal, Verdict
-from terminal_sim.till import Result
 from tests.terminal_sim import world
 
 EXPECTED = Path(__file__).with_name("receipts")

@@ -25,7 +25,12 @@ from card_personalization.chip.transport.inprocess import InProcessTransport
 from processing.wire.digest import request_digest
 from processing.wire.merkle import leaf_hash
 from processing.wire.outcome import Outcome
-from processing.wire.parameter_file import ItemParameters, ParameterFile, ServiceParameters
+from processing.wire.parameter_file import (
+    ItemParameters,
+    ParameterFile,
+    RefusalWords,
+    ServiceParameters,
+)
 from processing.wire.receipt import Receipt, block_statement, decision_bytes, key_id_of
 from processing.wire.transaction import (
     Answer,
@@ -57,6 +62,10 @@ MAC_KEY = bytes(range(16))
 EXCHANGE_KEY = bytes(range(100, 132))
 EXPIRES = {"expires": "2026-03-08T07:30:00Z"}
 """What an approved reserve is told: three days after `NOW_MS`."""
+
+CHALLENGE = bytes(range(0xC0, 0xD0))
+BEGUN = {"challenge": CHALLENGE.hex(), "expires": "2026-03-05T15:30:00Z"}
+"""What an approved start is told: it may last eight hours from `NOW_MS`."""
 
 VALID_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 VALID_TO = datetime(2031, 1, 1, tzinfo=UTC)
@@ -95,6 +104,28 @@ SERVICES = (
         evidence=1,
         consumes=3,
         shortage=1,
+        reserve_minutes=240,
+        visit=1,
+    ),
+    ServiceParameters(
+        service="HOME.SERVICE",
+        version=1,
+        name_ru="Социальное обслуживание на дому",
+        name_en="Social service at home",
+        evidence=1,
+        consumes=1,
+        shortage=1,
+        reserve_minutes=480,
+        visit=2,
+        refusals=(
+            RefusalWords(
+                outcome=int(Outcome.ALLOWANCE_EXHAUSTED),
+                text_ru="Минут по плану на этот месяц не хватает",
+                text_en="The plan has not enough minutes left for this month",
+                remedy_ru="Начните с меньшим временем",
+                remedy_en="Start with less time",
+            ),
+        ),
     ),
     ServiceParameters(
         service="UTILITY",
@@ -152,6 +183,8 @@ ITEMS = (
         "First visit to a general practitioner",
     ),
     item("WATER.COLD", "WATER.COLD", 113, 3, "Холодная вода", "Cold water"),
+    item("HOME.CLEANING", "HOME.CARE", 355, 0, "Уборка жилья, минута", "Cleaning, minute"),
+    item("HOME.HYGIENE", "HOME.CARE", 355, 0, "Гигиена, минута", "Hygiene, minute"),
     item("CERT-WHEELCHAIR", "CERT", 796, 0, "Кресло-коляска", "Wheelchair"),
 )
 

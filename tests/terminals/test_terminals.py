@@ -35,6 +35,7 @@ from processing.wire.parameter_file import (
     ItemParameters,
     ParameterFile,
     ProfileName,
+    RefusalWords,
     ServiceParameters,
 )
 from tests.hsm_stub.running import serving
@@ -51,7 +52,10 @@ REGION = """
         ('MEDICINE', 3, 'Лекарства', 'Medicine', 1, 1, 1, '2027-01-01', '2027-12-31'),
         ('OMS.VISIT', 1, 'Посещение', 'Visit', 3, 1, 1, '2026-01-01', '2030-12-31'),
         ('CERTIFICATE', 1, 'Сертификат', 'Certificate', 2, 2, 2, '2026-01-01', '2030-12-31');
-    UPDATE regulations.service SET reserve_minutes = 90 WHERE service = 'MEDICINE';
+    UPDATE regulations.service SET reserve_minutes = 90, visit = 1 WHERE service = 'MEDICINE';
+    INSERT INTO regulations.refusal VALUES
+        ('MEDICINE', 1, 603, 'Рано', 'Early', 'Позже', 'Later'),
+        ('MEDICINE', 2, 602, 'Всё', 'All', 'Позже', 'Later');
     INSERT INTO regulations.item VALUES
         ('B-2', 'B', 796, 0, NULL, 'Второй', 'Second'),
         ('A-1', 'A', 113, 3, 5000, 'Первый', 'First');
@@ -147,6 +151,11 @@ async def test_only_the_operator_blocks_terminals(furnished: Database) -> None:
                 await connection.execute("SELECT terminals.set_state('AP000001', 2::smallint)")
 
 
+ALL_GONE = RefusalWords(
+    outcome=602, text_ru="Всё", text_en="All", remedy_ru="Позже", remedy_en="Later"
+)
+
+
 def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> ParameterFile:
     return ParameterFile(
         terminal_id="AP000001",
@@ -175,6 +184,8 @@ def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> 
                 evidence=2,
                 consumes=2,
                 shortage=2,
+                valid_to=date(2030, 12, 31),
+                grace_days=3,
             ),
             ServiceParameters(
                 service="MEDICINE",
@@ -185,6 +196,10 @@ def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> 
                 consumes=1,
                 shortage=1,
                 reserve_minutes=90,
+                visit=1,
+                valid_to=date(2026, 12, 31),
+                grace_days=3,
+                refusals=(ALL_GONE,),
             ),
         ),
         items=(

@@ -197,12 +197,13 @@ def _answer_of(frame: bytes, decoded: Decoded, profile: Profile, mac: Mac) -> Ce
         )
     if message_class == TOTALS_CLASS:
         return _totals_answer(decoded, entries, outcome)
-    day = entries.single.get(b"PD")
+    day, mark = entries.single.get(b"PD"), entries.single.get(b"RM")
     return NetworkAnswer(
         outcome=outcome,
         centre_time_ms=entries.need(b"CT", known).number,
         posting_date=None if day is None else day.day_in(),
         key=_offered_key(entries),
+        rules_mark="" if mark is None else mark.text,
     )
 
 
@@ -471,6 +472,8 @@ def _network_entries(answer: NetworkAnswer) -> bytes:
     if answer.key is not None:
         entries.append(written(b"KG", answer.key.generation, known))
         entries.append(written(b"KW", answer.key.wrapped.hex().upper(), known))
+    if answer.rules_mark:
+        entries.append(written(b"RM", answer.rules_mark, known))
     return b"".join(entries)
 
 

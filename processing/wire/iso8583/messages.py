@@ -182,13 +182,15 @@ class OfferedKey(msgspec.Struct, frozen=True, kw_only=True):
 class NetworkAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the centre says to a network message; its clock lets a terminal notice its own.
 
-    `key` answers a key change.
+    `key` answers a key change; `rules_mark` tells the rules in force at the terminal from others
+    (`processing.wire.rules_file`), "" where the centre has none for it.
     """
 
     outcome: Outcome
     centre_time_ms: int
     posting_date: date | None = None
     key: OfferedKey | None = None
+    rules_mark: str = ""
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):

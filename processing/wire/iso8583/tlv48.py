@@ -144,6 +144,11 @@ NETWORK_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
         "key change: the next MAC key, wrapped under the terminal's exchange key; the long form "
         "brings the next exchange key, too",
     ),
+    b"RM": _tag(
+        rb"([0-9A-F]{16})",
+        "16 hex characters 0-9 A-F",
+        "mark of the rules in force at the terminal; another one than its own: fetch them",
+    ),
 }
 
 

@@ -128,7 +128,9 @@ BEGIN
         held := array(SELECT l FROM engine.lines_of(original) AS l ORDER BY l.line_no, l.part);
         SELECT f.* INTO reason, facts FROM engine.line_fault(lines, held) AS f;
     END IF;
-    IF reason IS NULL AND cardinality(lines) = 0 THEN
+    IF reason IS NULL AND NOT EXISTS (
+        SELECT FROM unnest(lines) AS l WHERE l.quantity > 0
+    ) THEN
         -- a visit in which nothing was done is taken back, not finished
         reason := 405;
     END IF;

@@ -8,13 +8,26 @@ RETURNS TABLE (
     evidence smallint,
     consumes smallint,
     shortage smallint,
-    -- how long a reservation stands, 0: the service takes none
-    reserve_minutes integer
+    -- how long a reservation stands or a visit may last, 0: the service takes none
+    reserve_minutes integer,
+    visit smallint,
+    valid_to date,
+    grace_days smallint,
+    -- refusals in the regulation's own words: an array of objects
+    refusals jsonb
 )
 LANGUAGE sql STABLE AS $$
 SELECT DISTINCT ON (s.service)
     s.service, s.version, s.name_ru, s.name_en, s.evidence, s.consumes, s.shortage,
-    coalesce(s.reserve_minutes, 0)
+    coalesce(s.reserve_minutes, 0), s.visit, s.valid_to, s.grace_days,
+    (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'outcome', r.outcome, 'text_ru', r.text_ru, 'text_en', r.text_en,
+            'remedy_ru', r.remedy_ru, 'remedy_en', r.remedy_en
+        ) ORDER BY r.outcome), '[]')
+        FROM regulations.refusal AS r
+        WHERE r.service = s.service AND r.version = s.version
+    )
 FROM terminals.terminal_service AS allowed
 INNER JOIN regulations.service AS s ON allowed.service = s.service
 WHERE allowed.terminal_id = p_terminal_id AND p_on BETWEEN s.valid_from AND s.valid_to
