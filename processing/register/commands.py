@@ -28,7 +28,7 @@ from processing.register.model import Edit, Reader
 from processing.register.records import KIND_BY_NAME
 from processing.register.rights import deliver_rights
 from processing.register.rules import RegisterError
-from processing.register.search import FOUND_PAGE_MAX, Question, find
+from processing.register.search import FOUND_PAGE_MAX, Question, find, read_place
 from processing.register.store import RegisterStore
 from processing.register.tasks import prolong_policies
 from processing.wire.figures import Language
@@ -40,6 +40,7 @@ app = cyclopts.App(name="register", help="Find, show and change the register's r
 app.command(import_app)
 Result = TypeVar("Result")
 By = Annotated[str, cyclopts.Parameter(help="Who does it: the name stands in the history.")]
+_PAGE: Final = cyclopts.validators.Number(gte=1, lte=FOUND_PAGE_MAX)
 Purpose = Annotated[str, cyclopts.Parameter(help="What for: it stands in the log of reads.")]
 
 
@@ -52,7 +53,8 @@ def find_people(
     name: str | None = None,
     born: datetime | None = None,
     address: str | None = None,
-    count: int = 20,
+    count: Annotated[int, cyclopts.Parameter(validator=_PAGE)] = 20,
+    after: str | None = None,
     lang: Language = "ru",
 ) -> None:
     """Find people by one or more of number, name, birth date and address.
@@ -64,7 +66,8 @@ def find_people(
         name: Last name, first name, patronymic in any order; typos are forgiven.
         born: The birth date (YYYY-MM-DD).
         address: Street, house, flat: any of them.
-        count: How many people to show.
+        count: How many people to show, 1 to 50.
+        after: Where the page before ended, as its last line says.
         lang: The language of the answer.
     """
     question = Question(
@@ -72,10 +75,9 @@ def find_people(
     )
 
     async def work(connection: Connection) -> Iterable[str]:
-        page = await find(
-            connection, question, Reader(by, purpose), count=min(count, FOUND_PAGE_MAX)
-        )
-        return screen.found_lines(page, lang)
+        place = read_place(after) if after else None
+        page = await find(connection, question, Reader(by, purpose), after=place, count=count)
+        return screen.found_lines(page, lang, first=place is None)
 
     _print(_with_register(work, lang))
 

@@ -22,6 +22,7 @@ from processing.wire.figures import Language, format_date, format_kopecks, forma
 
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "nobody": ("Никого не нашли.", "Nobody was found."),
+    "nobody else": ("Больше никого нет.", "Nobody else was found."),
     "narrow": (
         "Подходит больше людей, чем просмотрено: добавьте дату рождения или адрес.",
         "More people may fit than were looked at: add a birth date or an address.",
@@ -52,10 +53,10 @@ def word(key: str, lang: Language) -> str:
     return WORDS[key][0 if lang == "ru" else 1]
 
 
-def found_lines(page: Page, lang: Language) -> Iterator[str]:
-    """Give the people of a page, a line each."""
+def found_lines(page: Page, lang: Language, *, first: bool = True) -> Iterator[str]:
+    """Give the people of a page, a line each; of the `first` one or of one that follows."""
     if not page.found:
-        yield word("nobody", lang)
+        yield word("nobody" if first else "nobody else", lang)
     for one in page.found:
         name = " ".join(filter(None, (one.last_name, one.first_name, one.patronymic)))
         died = f" † {format_date(one.death_date, lang)}" if one.death_date else ""
@@ -63,6 +64,8 @@ def found_lines(page: Page, lang: Language) -> Iterator[str]:
             f"{show_snils(one.snils)}  {name}, {format_date(one.birth_date, lang)}{died}"
             f"  {one.address or '—'}"
         )
+    if page.after is not None:
+        yield word("next", lang).format(page.after.word)
     if page.bounded:
         yield word("narrow", lang)
 

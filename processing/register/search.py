@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from datetime import date
 from typing import ClassVar, Final
 from uuid import UUID
@@ -41,11 +42,30 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a page ended: the next one begins after it."""
+    """Where a page ended: the next one begins after it.
+
+    As a word it says nothing of the person, so that it may stand in a shell's history.
+    """
 
     likeness: float
-    sort_key: str
     citizen_id: UUID
+
+    @property
+    def word(self) -> str:
+        """The place as people copy it: hexadecimal digits of the likeness and of the id."""
+        return struct.pack(">f16s", self.likeness, self.citizen_id.bytes).hex()
+
+
+def read_place(word: str) -> Place:
+    """Return the place that `word` is. Raises `EmptyQuestion` when it is none."""
+    try:
+        likeness, citizen_id = struct.unpack(">f16s", bytes.fromhex(word))
+    except (ValueError, struct.error):
+        raise EmptyQuestion(
+            "так страница не называется: скопируйте значение --after из ответа / no page has this "
+            "name: copy the value of --after from the answer"
+        ) from None
+    return Place(likeness, UUID(bytes=citizen_id))
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -60,19 +80,22 @@ class Found(msgspec.Struct, frozen=True):
     death_date: date | None
     address: str | None
     likeness: float
-    sort_key: str
 
     @property
     def place(self) -> Place:
         """Where the next page begins when this is the last of one."""
-        return Place(self.likeness, self.sort_key, self.citizen_id)
+        return Place(self.likeness, self.citizen_id)
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A page of people. `bounded`: more may fit than were looked at, ask more narrowly."""
+    """A page of people. `bounded`: more may fit than were looked at, ask more narrowly.
+
+    `after` is where the next page begins, if this one is full; None when nobody follows.
+    """
 
     found: tuple[Found, ...]
     bounded: bool
+    after: Place | None
 
 
 async def find(
@@ -95,7 +118,7 @@ async def find(
             "or address"
         )
     rows = await connection.fetch(
-        "SELECT * FROM register.find($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        "SELECT * FROM register.find($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         reader.by,
         reader.purpose,
         number,
@@ -103,13 +126,17 @@ async def find(
         question.birth_date,
         address,
         after.likeness if after else None,
-        after.sort_key if after else None,
         after.citizen_id if after else None,
         min(count, FOUND_PAGE_MAX),
         CANDIDATES_MAX,
     )
     found = tuple(Found(*tuple(row)[:-1]) for row in rows)
-    return Page(found, bounded=any(row["bounded"] for row in rows))
+    full = len(found) == min(count, FOUND_PAGE_MAX)
+    return Page(
+        found,
+        bounded=any(row["bounded"] for row in rows),
+        after=found[-1].place if full else None,
+    )
 
 
 def bare_number(text: str) -> str:

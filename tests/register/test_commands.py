@@ -13,7 +13,7 @@ from processing.cli import run
 from processing.register.commands import app
 from processing.register.identifiers import show_snils
 from tests.plugins.postgres import Database
-from tests.register.people import MOTHER, PENSIONER, SNILS
+from tests.register.people import CHILD, FATHER, MOTHER, PENSIONER, SNILS
 
 GUIDE = Path(__file__).parents[2] / "docs" / "esr-guide.md"
 
@@ -80,6 +80,10 @@ def check_shown(command: str, expected: str, output: str, told: dict[str, str]) 
         ("history king 1 --by a --purpose b", 2, "нет такого вида"),
         ("history address 1 --by a --purpose b", 2, "нужен идентификатор"),
         ("find --by a --purpose b", 2, "спросите номер"),
+        ("find --name x --after здесь --by a --purpose b", 2, "скопируйте значение --after"),
+        ("find --name x --after 00ff --by a --purpose b", 2, "copy the value of --after"),
+        ("find --name x --count 0 --by a --purpose b", 2, "Invalid value"),
+        ("find --name x --count 51 --by a --purpose b", 2, "Invalid value"),
         ("approve 7 --by a", 2, "такой заявки нет"),
         ("approve 7 --by a --lang en", 2, "there is no such request"),
         ("undo 700 --by a --reason b", 2, "такого изменения нет"),
@@ -94,3 +98,19 @@ def test_what_cannot_be_is_said_plainly(say: object, line: str, code: int, told:
     got, output = say(line)
     assert got == code
     assert re.search(told, output), output
+
+
+def test_pages_of_people_follow_each_other(say: object) -> None:
+    """Each page says how the next is asked for, until nobody is left; nobody is shown twice."""
+    assert callable(say)
+    shown: list[str] = []
+    after = ""
+    for _ in range(4):
+        code, output = say(f"find --name Соколав --count 2 --by a --purpose b {after}")
+        assert code == 0
+        shown += re.findall(r"^(\d{3}-\d{3}-\d{3} \d\d)", output, re.MULTILINE)
+        further = re.search("Дальше: (--after [0-9a-f]{40})$", output, re.MULTILINE)
+        if further is None:
+            break
+        after = further[1]
+    assert sorted(shown) == sorted(show_snils(SNILS[one]) for one in (MOTHER, FATHER, CHILD))

@@ -137,6 +137,12 @@ $$;
 REVOKE ALL ON FUNCTION register.candidates(text, text, boolean, date, tsquery, integer)
 FROM public, spk_register;
 
+-- By what people with equally likely names are sorted.
+CREATE OR REPLACE FUNCTION register.sort_key(p_citizen register.citizen) RETURNS text
+LANGUAGE sql STABLE
+RETURN concat_ws(' ', p_citizen.last_name, p_citizen.first_name, p_citizen.birth_date);
+REVOKE ALL ON FUNCTION register.sort_key(register.citizen) FROM public, spk_register;
+
 -- Those of the candidates that fit all that was asked: the likeliest first, then by name.
 CREATE OR REPLACE FUNCTION register.fitting(
     p_ids uuid[], p_likeness real[], p_name text, p_typos boolean, p_birth_date date,
@@ -151,7 +157,7 @@ WITH meant AS MATERIALIZED (
 
 SELECT
     c.citizen_id, coalesce(max(f.likeness), max(m.likeness), 1),
-    concat_ws(' ', c.last_name, c.first_name, c.birth_date)
+    register.sort_key(c)
 FROM unnest(p_ids, p_likeness) AS f (citizen_id, likeness)
 INNER JOIN register.citizen AS c ON f.citizen_id = c.citizen_id
 LEFT JOIN meant AS m
@@ -179,23 +185,26 @@ REVOKE ALL ON FUNCTION register.fitting(uuid[], real[], text, boolean, date, tsq
 FROM public, spk_register;
 
 -- A page of the people asked for by one or more of number, name, birth date and address: the
--- likeliest first, after the place p_after_* (NULL: from the first). At most p_bound people are
--- looked at; `bounded` tells that more may fit: ask more narrowly. Logged for each person shown.
+-- likeliest first, after p_after_id, found with p_after_likeness (NULL: from the first; who is gone
+-- has nobody after them). At most p_bound people are looked at; `bounded` tells that more
+-- may fit: ask more narrowly. Logged for each person shown.
 CREATE OR REPLACE FUNCTION register.find(
     p_by text, p_purpose text,
     p_number text, p_name text, p_birth_date date, p_address text,
-    p_after_likeness real, p_after_key text, p_after_id uuid, p_count integer, p_bound integer
+    p_after_likeness real, p_after_id uuid, p_count integer, p_bound integer
 ) RETURNS TABLE (
     citizen_id uuid, snils text, last_name text, first_name text, patronymic text,
-    birth_date date, death_date date, address text, likeness real, sort_key text, bounded boolean
+    birth_date date, death_date date, address text, likeness real, bounded boolean
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog AS $$
 DECLARE
     meant CONSTANT tsquery := register.address_meant(p_address);
+    after_key CONSTANT text := (
+        SELECT register.sort_key(c) FROM register.citizen AS c WHERE c.citizen_id = p_after_id
+    );
     ids uuid[];
     alike real[];
-    keys text[];
     looked_at integer;
     typos boolean;
     there boolean;
@@ -207,9 +216,8 @@ BEGIN
         INTO ids, alike, looked_at, there
         FROM register.candidates(p_number, p_name, typos, p_birth_date, meant, p_bound) AS f;
         SELECT
-            array_agg(f.citizen_id), array_agg(f.likeness), array_agg(f.sort_key),
-            coalesce(max(f.fit), 0)
-        INTO ids, alike, keys, fit
+            array_agg(f.citizen_id), array_agg(f.likeness), coalesce(max(f.fit), 0)
+        INTO ids, alike, fit
         FROM (
             SELECT f.*, count(*) OVER () AS fit
             FROM register.fitting(
@@ -218,14 +226,14 @@ BEGIN
             ORDER BY
                 p_after_id IS NOT NULL
                 AND (-f.likeness, f.sort_key, f.citizen_id)
-                <= (-p_after_likeness, p_after_key, p_after_id),
+                <= (-p_after_likeness, after_key, p_after_id),
                 -f.likeness, f.sort_key, f.citizen_id
             LIMIT p_count
         ) AS f
         WHERE
             p_after_id IS NULL
             OR (-f.likeness, f.sort_key, f.citizen_id)
-            > (-p_after_likeness, p_after_key, p_after_id);
+            > (-p_after_likeness, after_key, p_after_id);
         EXIT WHEN fit > 0 OR (p_after_id IS NOT NULL AND p_after_likeness = 1);
     END LOOP;
     PERFORM register.log_read(
@@ -246,12 +254,12 @@ BEGIN
                 WHERE m.citizen_id = c.citizen_id LIMIT 1
             )
         ),
-        f.likeness, f.sort_key, looked_at >= p_bound
-    FROM unnest(ids, alike, keys) WITH ORDINALITY AS f (citizen_id, likeness, sort_key, place)
+        f.likeness, looked_at >= p_bound
+    FROM unnest(ids, alike) WITH ORDINALITY AS f (citizen_id, likeness, place)
     INNER JOIN register.citizen AS c ON f.citizen_id = c.citizen_id
     ORDER BY f.place;
 END
 $$;
 REVOKE ALL ON FUNCTION register.find(
-    text, text, text, text, date, text, real, text, uuid, integer, integer
+    text, text, text, text, date, text, real, uuid, integer, integer
 ) FROM public;
