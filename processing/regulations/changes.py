@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from enum import StrEnum
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from processing.regulations.document import Case, Clause, Regulation, Requirement
+from processing.regulations.document import (
+    Case,
+    Clause,
+    Norm,
+    RefusalWords,
+    Regulation,
+    Requirement,
+    Visit,
+)
 from processing.regulations.faults import Language
+from processing.regulations.words import (
+    amount_words,
+    duration,
+    norm_words,
+    outcome_words,
+    word_of,
+)
 
 _LABELS: Final = {
     "name_ru": ("название", "name in Russian"),
@@ -23,7 +40,7 @@ _LABELS: Final = {
     "consumes": ("что расходует строка", "what a line consumes"),
     "shortage": ("если остатка не хватает", "when less is left"),
     "evidence": ("чем подтверждается присутствие", "evidence of presence"),
-    "reserve_minutes": ("на сколько минут можно отложить", "minutes goods stay put aside"),
+    "reserve_minutes": ("на сколько можно отложить", "how long goods stay put aside"),
     "text_ru": ("текст", "text in Russian"),
     "text_en": ("английский текст", "text in English"),
     "substitution": ("замена внутри класса разрешена", "substitution within the class"),
@@ -32,28 +49,27 @@ _LABELS: Final = {
         "next supply after % of time",
     ),
     "refill_days": ("и раньше на столько дней", "and so many days before"),
-    "minutes_max": ("минут от начала до окончания, не больше", "most minutes from start to finish"),
+    "minutes_max": ("от начала до окончания не больше", "longest from start to finish"),
     "required": ("начало и окончание обязательны", "start and finish are required"),
-    "notify": ("о чём сообщают гражданину", "of what the citizen is told"),
-    "to": ("кому отчитываются", "to whom it is reported"),
+    "notify": ("гражданину сообщают", "the citizen is told"),
+    "to": ("отчитываются", "it is reported"),
     "measure": ("мера", "measure"),
     "categories": ("только для категорий", "only for categories"),
     "fact": ("что должно быть известно", "what must be known"),
     "of_this_provider": ("у этого поставщика", "of this provider"),
     "prolonged_days": ("дней продления", "days of prolongation"),
-    "item_class": ("класс товара", "class of items"),
-    "people_from": ("человек от", "people from"),
-    "people_to": ("человек до", "people to"),
-    "quantity": ("норма", "norm"),
+    "quantity": ("количество", "quantity"),
     "each": ("на каждого", "for each"),
     "period": ("период", "period"),
-    "outcome": ("отказ", "refusal"),
     "remedy_ru": ("что делать", "what to do, in Russian"),
     "remedy_en": ("что делать, по-английски", "what to do, in English"),
     "percent": ("процент покрытия", "percentage covered"),
     "capped": ("предельная цена действует", "cap price applies"),
     "tariff": ("тариф", "tariff"),
 }
+_Entry = TypeVar("_Entry", Norm, RefusalWords)
+
+_MINUTES: Final = ("reserve_minutes", "minutes_max")
 _SAYS: Final = {
     "ru": ("было {before}, стало {after}", "добавлен", "исключён", "ничего не изменилось"),
     "en": ("was {before}, is {after}", "added", "removed", "nothing changes"),
@@ -65,11 +81,11 @@ def changes(before: Regulation, after: Regulation, language: Language) -> list[s
     lines = [
         *_field_changes("", before.regulation, after.regulation, language),
         *_field_changes("", before.transaction, after.transaction, language),
-        *_table_changes(("начало и окончание", "visit"), before.visit, after.visit, language),
+        *_visit_changes(before.visit, after.visit, language),
         *_field_changes("", before.report, after.report, language),
         *_clause_changes(before, after, language),
-        *_entry_changes(("норма", "norm"), before.norms, after.norms, language),
-        *_entry_changes(("слова отказа", "refusal"), before.refusals, after.refusals, language),
+        *_norm_changes(before, after, language),
+        *_refusal_changes(before, after, language),
         *_case_changes(before, after, language),
     ]
     return lines or [_SAYS[language][3]]
@@ -82,42 +98,64 @@ def _field_changes(
     for name, (russian, english) in _LABELS.items():
         if name in old and old[name] != new[name]:
             label = russian if language == "ru" else english
-            says = _SAYS[language][0].format(
-                before=_shown(old[name], language), after=_shown(new[name], language)
-            )
+            shown = (_shown(one[name], language, minutes=name in _MINUTES) for one in (old, new))
+            says = _SAYS[language][0].format(before=next(shown), after=next(shown))
             yield f"{head}{label}: {says}"
 
 
-def _table_changes(
-    name: tuple[str, str],
-    before: msgspec.Struct | None,
-    after: msgspec.Struct | None,
-    language: Language,
-) -> Iterator[str]:
-    """Give the changes of a table that a document may leave out."""
+def _visit_changes(before: Visit | None, after: Visit | None, language: Language) -> Iterator[str]:
     _, added, removed, _ = _SAYS[language]
-    word = name[0] if language == "ru" else name[1]
+    word = "порядок визита" if language == "ru" else "procedure of visits"
     if before is not None and after is not None:
         yield from _field_changes("", before, after, language)
-    elif before is not after:
-        yield f"{word}: {removed if after is None else added}"
+    elif after is not None:
+        longest = duration(after.minutes_max, language)
+        labels = {name: _LABELS[name][language == "en"] for name in ("minutes_max", "required")}
+        yield (
+            f"{word}: {added}: {labels['minutes_max']} {longest}, {labels['required']}: "
+            f"{_shown(after.required, language)}"
+        )
+    elif before is not None:
+        yield f"{word}: {removed}"
 
 
-def _entry_changes(
-    name: tuple[str, str],
-    before: Sequence[msgspec.Struct],
-    after: Sequence[msgspec.Struct],
+def _norm_changes(before: Regulation, after: Regulation, language: Language) -> Iterator[str]:
+    yield from _named_changes(
+        {norm_words(norm, language): norm for norm in before.norms},
+        {norm_words(norm, language): norm for norm in after.norms},
+        lambda norm: amount_words(norm, language),
+        language,
+    )
+
+
+def _refusal_changes(before: Regulation, after: Regulation, language: Language) -> Iterator[str]:
+    def name(refusal: RefusalWords) -> str:
+        usual = outcome_words(refusal, language)
+        return f"слова отказа «{usual}»" if language == "ru" else f"words of “{usual}”"
+
+    yield from _named_changes(
+        {name(one): one for one in before.refusals},
+        {name(one): one for one in after.refusals},
+        lambda one: one.text_ru if language == "ru" else one.text_en,
+        language,
+    )
+
+
+def _named_changes(
+    before: Mapping[str, _Entry],
+    after: Mapping[str, _Entry],
+    told: Callable[[_Entry], str],
     language: Language,
 ) -> Iterator[str]:
-    """Give the entries of a list that has no numbers which are gone, and those which are new."""
+    """Give the entries of a list that come, go and change, by the name that each has."""
     _, added, removed, _ = _SAYS[language]
-    word = name[0] if language == "ru" else name[1]
-    for entries, others, says in ((before, after, removed), (after, before, added)):
-        for entry in entries:
-            if entry not in others:
-                fields = msgspec.structs.asdict(entry)
-                told = ", ".join(_shown(value, language) for value in fields.values())
-                yield f"{word}: {says}: {told}"
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            yield f"{name}: {removed}"
+        elif name not in before:
+            yield f"{name}: {added}: {told(after[name])}"
+        else:
+            yield from _field_changes(f"{name}, ", before[name], after[name], language)
 
 
 def _clause_changes(before: Regulation, after: Regulation, language: Language) -> Iterator[str]:
@@ -125,13 +163,22 @@ def _clause_changes(before: Regulation, after: Regulation, language: Language) -
     _, added, removed, _ = _SAYS[language]
     word = "пункт" if language == "ru" else "clause"
     for number in sorted(old.keys() | new.keys(), key=_in_order):
-        if number not in new:
+        was, becomes = old.get(number), new.get(number)
+        if was is not None and type(was) is type(becomes):
+            yield from _field_changes(f"{word} {number}, ", was, becomes, language)
+            continue
+        if was is not None:
             yield f"{word} {number}: {removed}"
-        elif number not in old:
-            text = new[number].text_ru if language == "ru" else new[number].text_en
-            yield f"{word} {number}: {added}: {text}"
-        else:
-            yield from _field_changes(f"{word} {number}, ", old[number], new[number], language)
+        if becomes is not None:
+            yield f"{word} {number}: {added}: {_told(becomes, language)}"
+
+
+def _told(entry: Clause | Requirement, language: Language) -> str:
+    """Return a clause or a condition as it is added: its text and what it rests on."""
+    text = entry.text_ru if language == "ru" else entry.text_en
+    if isinstance(entry, Requirement):
+        return f"{text} ({word_of(entry.fact, language)})"
+    return f"{text} ({entry.percent} %)"
 
 
 def _numbered(regulation: Regulation) -> dict[str, Clause | Requirement]:
@@ -153,15 +200,21 @@ def _in_order(number: str) -> tuple[int, ...]:
     return tuple(map(int, number.split(".")))
 
 
-def _shown(value: Any, language: Language) -> str:
+def _shown(value: Any, language: Language, *, minutes: bool = False) -> str:
     match value:
         case None:
             return "—"
         case bool():
             return {"ru": ("нет", "да"), "en": ("no", "yes")}[language][value]
         case tuple():
-            return ", ".join(map(str, value))
+            return ", ".join(_shown(one, language) for one in value) or "—"
+        case StrEnum():
+            return word_of(value, language)
         case str():
             return f"«{value}»" if language == "ru" else f"“{value}”"
+        case date():
+            return f"{value:%d.%m.%Y}" if language == "ru" else str(value)
+        case int() if minutes:
+            return duration(value, language)
         case _:
             return str(value)

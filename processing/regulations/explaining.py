@@ -16,6 +16,13 @@ from processing.regulations.document import (
     Shortage,
 )
 from processing.regulations.faults import Language
+from processing.regulations.words import (
+    amount_words,
+    duration,
+    norm_words,
+    outcome_words,
+    word_of,
+)
 from processing.wire.figures import format_kopecks
 from processing.wire.outcome import TEXTS, Outcome
 
@@ -48,12 +55,6 @@ _RULES: Final[dict[Language, dict[Consumes | Shortage | EvidenceWord, str]]] = {
 }
 
 
-_UNITS: Final[dict[Language, tuple[str, str, str]]] = {
-    "ru": ("сут", "ч", "мин"),
-    "en": ("d", "h", "min"),
-}
-
-
 def explain_regulation(regulation: Regulation, directory: Directory, language: Language) -> str:
     """Return the whole regulation in words."""
     return "\n".join(_lines(regulation, directory, language)) + "\n"
@@ -80,9 +81,9 @@ def _lines(regulation: Regulation, directory: Directory, language: Language) -> 
     yield from _conditions(regulation, language)
     if (minutes := transaction.reserve_minutes) is not None:
         yield (
-            f"Можно отложить на срок до {_duration(minutes, language)}."
+            f"Можно отложить на срок до {duration(minutes, language)}."
             if russian
-            else f"May be put aside for up to {_duration(minutes, language)}."
+            else f"May be put aside for up to {duration(minutes, language)}."
         )
     for clause in regulation.clauses:
         yield ""
@@ -120,7 +121,7 @@ def _conditions(regulation: Regulation, language: Language) -> Iterator[str]:
             f"which what was given is meant{en}."
         )
     if visit is not None:
-        longest = _duration(visit.minutes_max, language)
+        longest = duration(visit.minutes_max, language)
         yield (
             f"Карту прикладывают в начале и в конце; не позже чем через {longest} после начала, "
             "иначе услуга не засчитывается."
@@ -136,26 +137,21 @@ def _conditions(regulation: Regulation, language: Language) -> Iterator[str]:
             )
     if regulation.report.notify or regulation.report.to:
         notify, to = (
-            ", ".join(words) or "—" for words in (regulation.report.notify, regulation.report.to)
+            ", ".join(word_of(word, language) for word in words) or "—"
+            for words in (regulation.report.notify, regulation.report.to)
         )
         yield (
             f"Гражданину сообщают: {notify}. Отчёт: {to}."
             if russian
-            else f"The citizen is told: {notify}. Reported to: {to}."
+            else f"The citizen is told: {notify}. Reported: {to}."
         )
 
 
 def _norms(regulation: Regulation, clause: Clause, language: Language) -> Iterator[str]:
     for norm in regulation.norms:
         if norm.clause == clause.clause:
-            people, period = f"{norm.people_from}–{norm.people_to}", norm.period
-            each = ("на каждого", "each") if norm.each else ("на всех", "for all together")
-            yield (
-                f"Норма {norm.item_class}, {people} чел.: {norm.quantity} {each[0]} ({period})."
-                if language == "ru"
-                else f"Norm of {norm.item_class}, {people} people: {norm.quantity} {each[1]} "
-                f"({period})."
-            )
+            whose = norm_words(norm, language)
+            yield f"{whose[0].upper()}{whose[1:]}: {amount_words(norm, language)}."
 
 
 def _requirements(regulation: Regulation, language: Language) -> Iterator[str]:
@@ -173,7 +169,7 @@ def _refusals(regulation: Regulation, language: Language) -> Iterator[str]:
         yield from ("", "## Отказы" if language == "ru" else "## Refusals", "")
     for one in regulation.refusals:
         said = (one.text_ru, one.remedy_ru) if language == "ru" else (one.text_en, one.remedy_en)
-        yield f"* {one.outcome}: {said[0]}. {said[1]}."
+        yield f"* {outcome_words(one, language)}: {said[0]}. {said[1]}."
 
 
 def _price(clause: Clause, code: str, directory: Directory, language: Language) -> str:
@@ -198,13 +194,6 @@ def _example(case: Case) -> str:
         f"{case.title_ru}: {format_kopecks(asked)} → покрыто {format_kopecks(covered)}, "
         f"платит гражданин {format_kopecks(asked - covered)}"
     )
-
-
-def _duration(minutes: int, language: Language) -> str:
-    """Return days, hours and minutes as far as there are any."""
-    days, rest = divmod(minutes, 24 * 60)
-    parts = zip((days, *divmod(rest, 60)), _UNITS[language], strict=True)
-    return " ".join(f"{count}\N{NO-BREAK SPACE}{unit}" for count, unit in parts if count)
 
 
 def _term(first: date, last: date, language: Language) -> str:
