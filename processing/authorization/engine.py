@@ -61,9 +61,6 @@ SIGNED_AT_MAX_MS: Final = 253_402_300_799_999
 AWAY: Final = (DatabaseError, asyncpg.InterfaceError, *LOST)
 """What says that the database could not be asked, or that its answer was lost."""
 
-OFFERED: Final = frozenset(Kind)
-"""Kinds that this release decides; another would be answered with NOT_SUPPORTED."""
-
 
 # Asking an enum for a member takes as long as three look-ups.
 _INQUIRY: Final = Kind.INQUIRY
@@ -114,9 +111,7 @@ class Engine:
         `asker` is told the answer, now or later. `first_right` is where an inquiry's page of
         rights begins.
         """
-        if request.kind not in OFFERED:
-            asker.answered(_undecided(request, Outcome.NOT_SUPPORTED))
-        elif request.signed_at_ms > SIGNED_AT_MAX_MS:
+        if request.signed_at_ms > SIGNED_AT_MAX_MS:
             asker.answered(_undecided(request, Outcome.MALFORMED, {"field": "48.ST"}))
         elif not self._batcher.admits():
             asker.answered(_undecided(request, Outcome.TRY_LATER))
