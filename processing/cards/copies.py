@@ -29,11 +29,10 @@ _DUE: Final = """
 """
 _CARD: Final = "SELECT c AS card, c.version FROM cards.card AS c WHERE c.card_id = $1"
 _AUTHORITIES: Final = """
-    SELECT bucket, holder_id, valid_from, valid_to
-    FROM cards.authority_elsewhere WHERE card_id = $1
+    SELECT e AS authority, e.bucket FROM cards.authority_elsewhere AS e WHERE e.card_id = $1
 """
 _STATE: Final = "SELECT state, version FROM cards.card WHERE card_id = $1"
-_ACCEPT: Final = "SELECT cards.accept_copy($1, $2, $3, $4)"
+_ACCEPT: Final = "SELECT cards.accept_copy($1, $2)"
 _ACCEPT_STATE: Final = "SELECT cards.accept_state($1, $2, $3)"
 _BLOCK_COPY: Final = "SELECT cards.block_copy($1)"
 _DONE: Final = "DELETE FROM cards.delivery WHERE card_id = $1 AND version <= $2"
@@ -112,14 +111,13 @@ class CopiedCards(CardStore):
             if number in away:
                 continue
             theirs = [
-                (one["holder_id"], one["valid_from"], one["valid_to"])
+                tuple(one["authority"])
                 for one in authorities
                 if self._targets.map.number_of(one["bucket"]) == number
             ]
-            columns = [[one[place] for one in theirs] for place in range(3)]
             try:
                 async with pool.connection() as connection:
-                    await connection.execute(_ACCEPT, tuple(row["card"]), *columns)
+                    await connection.execute(_ACCEPT, tuple(row["card"]), theirs)
             except DatabaseError:
                 away.add(number)
         if not away:

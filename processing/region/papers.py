@@ -61,6 +61,7 @@ def add_papers(batch: Batch, household: Household, rights: Rights, today: date) 
     for citizen in household.members:
         age = age_on(citizen.person.birth_date, today)
         _add_person(batch, citizen, age, household.address, today)
+        _add_policy(batch, citizen, rights)
         if age < ADULT_AGE and citizen.person.relation is Relation.CHILD:
             _add_parents(batch, citizen, heads)
         _add_plans(batch, citizen, age)
@@ -82,9 +83,6 @@ def _add_person(batch: Batch, citizen: Citizen, age: int, address: str, today: d
     document = derived_id(key, "document")
     add[IDENTITY_DOCUMENT].append((document, key, kind, series, digits, issued))
     add[ADDRESS].append((derived_id(key, "address"), key, "registered", address))
-    if citizen.enp is not None:
-        policy = derived_id(key, "policy")
-        add[POLICY].append((policy, key, citizen.enp, INSURER, born, True))
     if adult:
         since = born.replace(year=born.year + ADULT_AGE, day=1)
         add[CONTACT].append((derived_id(key, "contact"), key, "phone", f"79{number}", True))
@@ -97,6 +95,21 @@ def _add_person(batch: Batch, citizen: Citizen, age: int, address: str, today: d
             month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
             kind = "pension" if pensioner else "salary"
             add[INCOME].append((derived_id(key, "income"), key, kind, month, amount))
+
+
+def _add_policy(batch: Batch, citizen: Citizen, rights: Rights) -> None:
+    """Add the policy of who is insured, with the clinic that services are told of."""
+    if citizen.enp is None:
+        return
+    clinics = (
+        fact.provider_code
+        for fact in rights.facts
+        if fact.holder_id == citizen.citizen_id and fact.fact == "attachment"
+    )
+    policy, born = derived_id(citizen.citizen_id, "policy"), citizen.person.birth_date
+    batch.rows[POLICY].append(
+        (policy, citizen.citizen_id, citizen.enp, INSURER, next(clinics, None), born, True)
+    )
 
 
 def _add_parents(batch: Batch, child: Citizen, heads: list[bytes]) -> None:

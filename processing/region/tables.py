@@ -66,7 +66,7 @@ CERTIFICATE: Final = _register(
     "valid_from",
     "valid_to",
 )
-POLICY: Final = _register("policy", "enp", "insurer", "valid_from", "prolongs")
+POLICY: Final = _register("policy", "enp", "insurer", "clinic_code", "valid_from", "prolongs")
 SCHOOL_MEALS: Final = _register(
     "school_meals",
     "school_code",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from processing.kernel.database import DatabasePool
 from processing.kernel.errors import DatabaseError
 from processing.kernel.target_pools import TargetPools
 
@@ -24,27 +25,39 @@ async def deliver_rights(targets: TargetPools) -> tuple[int, ...]:
     away: list[int] = []
     for target in targets.map.targets:
         pool = targets.elsewhere.get(target.number)
-        while pool is not None:
-            async with targets.home.connection() as connection:
-                due = await connection.fetch(
-                    "SELECT * FROM register.rights_due($1, $2, $3)",
-                    *target.buckets,
-                    DELIVERIES_AT_ONCE_MAX,
-                )
-            if not due:
-                break
-            try:
-                async with pool.connection() as connection:
-                    await connection.execute(
-                        "SELECT rights.accept($1, $2)",
-                        [row["action"] for row in due],
-                        [row["body"] for row in due],
-                    )
-            except DatabaseError:
-                away.append(target.number)
-                break
-            async with targets.home.connection() as connection:
-                await connection.execute(
-                    "SELECT register.rights_delivered($1)", [row["delivery_id"] for row in due]
-                )
+        try:
+            while pool is not None and await _tell(targets.home, pool, target.buckets):
+                pass
+        except _AwayError:
+            away.append(target.number)
     return tuple(away)
+
+
+class _AwayError(Exception):
+    """The other database does not take what is due to it."""
+
+
+async def _tell(home: DatabasePool, pool: DatabasePool, buckets: tuple[int, int]) -> int:
+    """Tell a database the oldest of what is due to it; how much that was.
+
+    One program at a time does, until it is noted as told: nothing old arrives after the new.
+    """
+    async with home.transaction() as connection:
+        due = await connection.fetch(
+            "SELECT * FROM register.rights_due($1, $2, $3)", *buckets, DELIVERIES_AT_ONCE_MAX
+        )
+        if not due:
+            return 0
+        try:
+            async with pool.connection() as other:
+                await other.execute(
+                    "SELECT rights.accept($1, $2)",
+                    [row["action"] for row in due],
+                    [row["body"] for row in due],
+                )
+        except DatabaseError as error:
+            raise _AwayError from error
+        await connection.execute(
+            "SELECT register.rights_delivered($1)", [row["delivery_id"] for row in due]
+        )
+    return len(due)

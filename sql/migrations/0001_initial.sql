@@ -556,7 +556,7 @@ CREATE TABLE register.rights_delivery (
     delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
     -- see rights.accept
-    action text NOT NULL CHECK (action IN ('entitlement', 'allowance', 'withdraw')),
+    action text NOT NULL CHECK (action IN ('entitlement', 'allowance', 'withdraw', 'facts')),
     body jsonb NOT NULL
 );
 
@@ -2108,7 +2108,8 @@ CREATE TABLE rights.allowance (
 );
 
 -- What services ask about a rights holder, without saying anything about the person: a policy in
--- force (policy), the provider to which the holder is attached (attachment).
+-- force (policy), the provider to which the holder is attached (attachment). Both come from the
+-- register's policies (register.facts_of_change).
 CREATE TABLE rights.holder_fact (
     bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
     holder_id uuid NOT NULL,
@@ -3033,6 +3034,8 @@ CREATE TABLE cards.authority_elsewhere (
     card_id uuid NOT NULL REFERENCES cards.card,
     bucket smallint NOT NULL,
     holder_id uuid NOT NULL,
+    -- as in rights.card_authority
+    scope text[],
     valid_from date NOT NULL,
     valid_to date NOT NULL,
     PRIMARY KEY (card_id, bucket, holder_id)

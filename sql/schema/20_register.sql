@@ -264,6 +264,6 @@ CREATE TABLE register.rights_delivery (
     delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
     -- see rights.accept
-    action text NOT NULL CHECK (action IN ('entitlement', 'allowance', 'withdraw')),
+    action text NOT NULL CHECK (action IN ('entitlement', 'allowance', 'withdraw', 'facts')),
     body jsonb NOT NULL
 );

@@ -42,7 +42,8 @@ CREATE TABLE rights.allowance (
 );
 
 -- What services ask about a rights holder, without saying anything about the person: a policy in
--- force (policy), the provider to which the holder is attached (attachment).
+-- force (policy), the provider to which the holder is attached (attachment). Both come from the
+-- register's policies (register.facts_of_change).
 CREATE TABLE rights.holder_fact (
     bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
     holder_id uuid NOT NULL,

@@ -30,6 +30,8 @@ CREATE TABLE cards.authority_elsewhere (
     card_id uuid NOT NULL REFERENCES cards.card,
     bucket smallint NOT NULL,
     holder_id uuid NOT NULL,
+    -- as in rights.card_authority
+    scope text[],
     valid_from date NOT NULL,
     valid_to date NOT NULL,
     PRIMARY KEY (card_id, bucket, holder_id)

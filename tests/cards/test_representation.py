@@ -101,10 +101,11 @@ async def test_a_card_acts_for_whom_the_register_names_its_holder_representative
     async with populated.connect() as connection, connection.transaction():
         await connection.execute("SELECT register.begin_change('test', 'test', 'edit')")
         await connection.execute(named, p.LONE, p.MOTHER, p.GRANDMOTHER, p.CHILD)
-    own = {p.MOTHER: None, p.HOUSEHOLD: None, **CHILDREN}
+    own = {p.MOTHER: None, p.HOUSEHOLD: None, **CHILDREN, p.GRANDMOTHER: None}
     async with populated.connect(Role.ISSUING) as connection:
         for on, expected in (
-            # a child's own birthday outlasts a paper; for some services only is left to a person
+            # a child's own birthday outlasts a paper; what is not in force yet is told as well
+            (date(2025, 12, 31), {**own, p.LONE: date(2026, 12, 31)}),
             (TODAY, {**own, p.LONE: date(2026, 12, 31)}),
             (date(2027, 1, 1), own),
         ):
@@ -113,3 +114,7 @@ async def test_a_card_acts_for_whom_the_register_names_its_holder_representative
             )
             assert {row["holder_id"]: row["valid_to"] for row in rows} == expected
             assert len(rows) == len(expected)
+            by_holder = {row["holder_id"]: row for row in rows}
+            assert by_holder[p.GRANDMOTHER]["scope"] == ["MEDICINE"]
+            assert by_holder[p.GRANDMOTHER]["valid_from"] == max(on, date(2026, 1, 1))
+            assert by_holder[p.CHILD]["scope"] is None

@@ -116,7 +116,8 @@ async def test_a_new_card_comes_with_its_authorities(town: Databases) -> None:
         await connection.execute("DELETE FROM cards.card WHERE card_id = $1", CARD)
     async with town.home.connect() as connection:
         await connection.execute(
-            "INSERT INTO cards.authority_elsewhere VALUES ($1, $2, $3, '2020-01-01', '2039-12-31')",
+            "INSERT INTO cards.authority_elsewhere VALUES"
+            " ($1, $2, $3, '{MEDICINE}', '2020-01-01', '2039-12-31')",
             CARD,
             bucket_of(THERE.holder_id),
             UUID(bytes=THERE.holder_id),
@@ -126,3 +127,8 @@ async def test_a_new_card_comes_with_its_authorities(town: Databases) -> None:
         assert await CopiedCards(pools).deliver() == ()
     assert await states(town) == [(1, 1, [1]), (1, 1, [1])]
     assert await due(town) == 0
+    async with town.by_number[2].connect() as connection:
+        found = await connection.fetchval(
+            "SELECT scope FROM rights.card_authority WHERE card_id = $1", CARD
+        )
+    assert found == ["MEDICINE"]

@@ -75,7 +75,9 @@ class Runner:
             # The thread reads to the end of its chunk; nobody else may read the file meanwhile.
             await asyncio.wait([upcoming])
         async with self._pool.transaction() as connection:
-            await ImportStore(connection).finish(import_id)
+            store = ImportStore(connection)
+            await store.pass_rights_on(import_id)
+            await store.finish(import_id)
         return await self.load(import_id)
 
     async def rehearse(self, store: ImportStore, import_id: int, sheet: SheetFile) -> Import:

@@ -238,7 +238,7 @@ class ImportStore:
         return [(Staged(r["line"], r["key"], r["body"], r["named"]), r["kept"]) for r in rows]
 
     async def pass_rights_on(self, import_id: int) -> None:
-        """Give the rights that rest on an import to the databases that serve their holders."""
+        """Pass on the rights that rest on an import, and for whom it lets cards act."""
         await self._connection.execute("SELECT register.import_pass_rights_on($1)", import_id)
 
     async def finish(self, import_id: int) -> str:

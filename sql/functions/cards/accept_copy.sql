@@ -1,31 +1,35 @@
--- Take a card over from the first database, with those it may act for whose rights lie here. Again
--- is harmless, and an older version than the one here changes nothing.
+-- Take a card over from the first database, with those it may act for whose rights lie here: the
+-- holder, the services (NULL: all), the first and the last day. Again is harmless, and an older
+-- version than the one here changes nothing.
 CREATE OR REPLACE FUNCTION cards.accept_copy(
-    p_card cards.card, p_holder_ids uuid[], p_valid_from date[], p_valid_to date[]
+    p_card cards.card, p_authorities cards.authority_elsewhere[]
 ) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO cards.card AS c SELECT (p_card).*
     ON CONFLICT (card_id) DO UPDATE SET state = excluded.state, version = excluded.version
     WHERE c.version < excluded.version;
 
-    INSERT INTO rights.card_authority (
+    INSERT INTO rights.card_authority AS a (
         bucket, holder_id, card_id, region, scope, valid_from, valid_to, card_state, card_valid_to
     )
     SELECT
-        rights.bucket_of(h.holder_id), h.holder_id, c.card_id, c.issuer_region, NULL,
-        h.valid_from, h.valid_to, c.state, c.valid_to
+        h.bucket, h.holder_id, c.card_id, c.issuer_region, h.scope, h.valid_from, h.valid_to,
+        c.state, c.valid_to
     FROM cards.card AS c
-    CROSS JOIN unnest(p_holder_ids, p_valid_from, p_valid_to)
-        AS h (holder_id, valid_from, valid_to)
-    WHERE c.card_id = (p_card).card_id
-    ON CONFLICT DO NOTHING;
+    CROSS JOIN unnest(p_authorities) AS h
+    WHERE c.card_id = (p_card).card_id AND c.version = (p_card).version
+    ON CONFLICT (bucket, holder_id, card_id) DO UPDATE SET
+        scope = excluded.scope, valid_from = excluded.valid_from, valid_to = excluded.valid_to
+    WHERE (a.scope, a.valid_from, a.valid_to)
+        IS DISTINCT FROM (excluded.scope, excluded.valid_from, excluded.valid_to);
 
     UPDATE rights.card_authority AS a SET card_state = c.state
     FROM cards.card AS c
     WHERE c.card_id = (p_card).card_id AND a.card_id = c.card_id AND a.card_state <> c.state
 $$;
-REVOKE ALL ON FUNCTION cards.accept_copy(cards.card, uuid[], date[], date[]) FROM public;
-GRANT EXECUTE ON FUNCTION cards.accept_copy(cards.card, uuid[], date[], date[]) TO spk_issuing;
+REVOKE ALL ON FUNCTION cards.accept_copy(cards.card, cards.authority_elsewhere[]) FROM public;
+GRANT EXECUTE ON FUNCTION cards.accept_copy(cards.card, cards.authority_elsewhere[])
+TO spk_issuing;
 
 -- Take a card's state over from the first database, if it is newer than the one here. Returns
 -- false when the card itself has not come here yet.

@@ -33,6 +33,8 @@ BEGIN
                 AND c.certificate_pin = p_certificate_pin
         ) THEN 2 ELSE 3 END;
     END IF;
+    -- Whoever changes for whom the citizen may act waits, or has been waited for.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('cards.authority', 0));
     -- Two cards of one citizen reported at once must not both stay active.
     PERFORM pg_advisory_xact_lock(hashtextextended('cards.holder ' || ordered.citizen_id::text, 0));
     IF cards.stage_of(ordered.card_id) > 5 THEN
@@ -52,9 +54,10 @@ BEGIN
     );
     WITH represented AS (
         SELECT
-            rights.bucket_of(r.holder_id) AS bucket, r.holder_id,
+            rights.bucket_of(r.holder_id) AS bucket, r.holder_id, r.scope, r.valid_from,
             least(r.valid_to, ordered.valid_to) AS valid_to
         FROM register.represented_by(ordered.citizen_id, p_on) AS r
+        WHERE r.valid_from <= ordered.valid_to
     ),
 
     here AS (
@@ -63,16 +66,18 @@ BEGIN
             card_valid_to
         )
         SELECT
-            r.bucket, r.holder_id, ordered.card_id, ordered.issuer_region, NULL, p_on, r.valid_to,
-            1, ordered.valid_to
+            r.bucket, r.holder_id, ordered.card_id, ordered.issuer_region, r.scope, r.valid_from,
+            r.valid_to, 1, ordered.valid_to
         FROM represented AS r
         CROSS JOIN rights.target AS t
         WHERE r.bucket BETWEEN t.first_bucket AND t.last_bucket
     ),
 
     elsewhere AS (
-        INSERT INTO cards.authority_elsewhere (card_id, bucket, holder_id, valid_from, valid_to)
-        SELECT ordered.card_id, r.bucket, r.holder_id, p_on, r.valid_to
+        INSERT INTO cards.authority_elsewhere (
+            card_id, bucket, holder_id, scope, valid_from, valid_to
+        )
+        SELECT ordered.card_id, r.bucket, r.holder_id, r.scope, r.valid_from, r.valid_to
         FROM represented AS r
         CROSS JOIN rights.target AS t
         WHERE r.bucket NOT BETWEEN t.first_bucket AND t.last_bucket

@@ -22,6 +22,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 2;
     END IF;
+    -- Whoever changes for whom the citizen may act waits, or has been waited for.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('cards.authority', 0));
     PERFORM pg_advisory_xact_lock(hashtextextended('cards.holder ' || lost.holder_id::text, 0));
     IF cards.stage_of(p_lost_card_id) <> 8 THEN
         RETURN 2;
@@ -50,8 +52,10 @@ BEGIN
         least(a.valid_to, p_valid_to), 1, p_valid_to
     FROM rights.card_authority AS a
     WHERE a.card_id = p_lost_card_id AND a.valid_to >= p_on AND a.valid_from <= p_valid_to;
-    INSERT INTO cards.authority_elsewhere (card_id, bucket, holder_id, valid_from, valid_to)
-    SELECT p_card_id, e.bucket, e.holder_id, e.valid_from, least(e.valid_to, p_valid_to)
+    INSERT INTO cards.authority_elsewhere (
+        card_id, bucket, holder_id, scope, valid_from, valid_to
+    )
+    SELECT p_card_id, e.bucket, e.holder_id, e.scope, e.valid_from, least(e.valid_to, p_valid_to)
     FROM cards.authority_elsewhere AS e
     WHERE e.card_id = p_lost_card_id AND e.valid_to >= p_on AND e.valid_from <= p_valid_to;
     INSERT INTO cards.delivery (card_id, version)

@@ -13,6 +13,7 @@ BEGIN
     END IF;
     made := register.begin_change(p_by, p_reason, p_source, p_source_reference);
     PERFORM register.apply_edits(p_edits);
+    PERFORM cards.follow_change(made);
     RETURN made;
 END
 $$;

@@ -27,6 +27,7 @@ BEGIN
             ));
         END IF;
         PERFORM register.pass_rights_on(made);
+        PERFORM cards.follow_change(made);
     END IF;
     UPDATE register.change_request AS r SET
         decision = CASE WHEN p_approve THEN 'approved' ELSE 'refused' END,

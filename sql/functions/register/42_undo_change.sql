@@ -18,6 +18,7 @@ BEGIN
             p_by, p_reason, 'undo', p_change_id::text, NULL, p_change_id
         );
         PERFORM register.take_back(p_change_id);
+        PERFORM cards.follow_change(change_id);
     END IF;
 END
 $$;

@@ -1,10 +1,17 @@
--- Give the rights that rest on what an import wrote to the databases that serve their holders.
+-- Give the rights that rest on what an import wrote to the databases that serve their holders, and
+-- let cards act for whom it says that they may.
 CREATE OR REPLACE FUNCTION register.import_pass_rights_on(p_import_id bigint) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
 SELECT register.pass_rights_on(i.change_id)
 FROM register.import AS i
 INNER JOIN register.record_kind AS k ON i.kind = k.kind
 WHERE i.import_id = p_import_id AND k.creates_rights AND i.change_id IS NOT NULL;
+
+SELECT cards.follow_change(i.change_id)
+FROM register.import AS i
+WHERE
+    i.import_id = p_import_id AND i.change_id IS NOT NULL
+    AND i.kind IN ('representative', 'household_member', 'citizen');
 $$;
 
 -- All rows of an import's file are taken: it is done, or waits for another person.

@@ -12,28 +12,44 @@ BEGIN
             USING ERRCODE = 'exclusion_violation', CONSTRAINT = against;
     END IF;
     INSERT INTO register.rights_delivery (bucket, action, body)
-    SELECT r.bucket, r.action, r.body FROM register.rights_of_change(p_change_id) AS r
-    ORDER BY array_position(ARRAY['withdraw', 'entitlement', 'allowance'], r.action);
+    SELECT r.bucket, r.action, r.body
+    FROM (
+        SELECT * FROM register.rights_of_change(p_change_id)
+        UNION ALL
+        SELECT * FROM register.facts_of_change(p_change_id)
+    ) AS r
+    ORDER BY array_position(ARRAY['withdraw', 'entitlement', 'allowance', 'facts'], r.action);
     PERFORM register.deliver_here();
 END
 $$;
 REVOKE ALL ON FUNCTION register.pass_rights_on(bigint) FROM public, spk_register;
 
--- Take over what is due to this very database.
+-- Take over what is due to this very database, so many at a time that memory stays bounded.
 CREATE OR REPLACE FUNCTION register.deliver_here() RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
-WITH due AS (
-    DELETE FROM register.rights_delivery AS d
-    USING rights.target AS t
-    WHERE d.bucket BETWEEN t.first_bucket AND t.last_bucket
-    RETURNING d.delivery_id, d.action, d.body
-)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog AS $$
+DECLARE
+    actions text[];
+    bodies jsonb[];
+BEGIN
+    LOOP
+        WITH due AS (
+            DELETE FROM register.rights_delivery AS d
+            WHERE d.delivery_id IN (
+                SELECT w.delivery_id FROM register.rights_delivery AS w
+                INNER JOIN rights.target AS t ON w.bucket BETWEEN t.first_bucket AND t.last_bucket
+                ORDER BY w.delivery_id LIMIT 10000
+            )
+            RETURNING d.delivery_id, d.action, d.body
+        )
 
-SELECT rights.accept(
-    array_agg(d.action ORDER BY d.delivery_id), array_agg(d.body ORDER BY d.delivery_id)
-)
-FROM due AS d
-HAVING count(*) > 0;
+        SELECT
+            array_agg(d.action ORDER BY d.delivery_id), array_agg(d.body ORDER BY d.delivery_id)
+        INTO actions, bodies
+        FROM due AS d;
+        EXIT WHEN actions IS NULL;
+        PERFORM rights.accept(actions, bodies);
+    END LOOP;
+END
 $$;
 REVOKE ALL ON FUNCTION register.deliver_here() FROM public, spk_register;
 
@@ -65,15 +81,20 @@ END;
 $$;
 REVOKE ALL ON FUNCTION register.unpayable(bigint) FROM public, spk_register;
 
--- What other databases do not know yet, the oldest first; and that they know it now.
+-- What other databases do not know yet, the oldest first; and that they know it now. Who looks is
+-- the only one to tell them until the transaction ends, so that nothing old arrives after the new.
 CREATE OR REPLACE FUNCTION register.rights_due(p_first smallint, p_last smallint, p_count integer)
 RETURNS TABLE (delivery_id bigint, action text, body jsonb)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
-SELECT d.delivery_id, d.action, d.body
-FROM register.rights_delivery AS d
-WHERE d.bucket BETWEEN p_first AND p_last
-ORDER BY d.delivery_id
-LIMIT p_count;
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('register.rights_due'), p_first);
+    RETURN QUERY
+    SELECT d.delivery_id, d.action, d.body
+    FROM register.rights_delivery AS d
+    WHERE d.bucket BETWEEN p_first AND p_last
+    ORDER BY d.delivery_id
+    LIMIT p_count;
+END
 $$;
 REVOKE ALL ON FUNCTION register.rights_due(smallint, smallint, integer) FROM public;
 

@@ -3,7 +3,8 @@
 -- 'entitlement' a row of rights.entitlement; where its last day moves, that of its allowances
 -- moves along; 'allowance' a row of rights.allowance, of which only amount, last day and priority
 -- may change; 'withdraw' the holder and the id of an entitlement or allowance: what was drawn on
--- stays with nothing left in it, the rest goes.
+-- stays with nothing left in it, the rest goes; 'facts' all that is known of a holder now, rows of
+-- rights.holder_fact.
 CREATE OR REPLACE FUNCTION rights.accept(p_actions text[], p_bodies jsonb[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
 WITH told AS (
@@ -86,6 +87,23 @@ WHERE
             a.bucket = e.bucket AND a.holder_id = e.holder_id
             AND a.entitlement_id = e.entitlement_id
     );
+
+DELETE FROM rights.holder_fact AS f
+USING unnest(p_actions, p_bodies) AS t (action, body)
+WHERE
+    t.action = 'facts' AND f.bucket = (t.body ->> 'bucket')::smallint
+    AND f.holder_id = (t.body ->> 'holder_id')::uuid;
+
+INSERT INTO rights.holder_fact
+SELECT r.*
+FROM (
+    -- the last that is told of a holder counts
+    SELECT DISTINCT ON (t.body -> 'holder_id') t.body -> 'facts' AS facts
+    FROM unnest(p_actions, p_bodies) WITH ORDINALITY AS t (action, body, n)
+    WHERE t.action = 'facts'
+    ORDER BY t.body -> 'holder_id', t.n DESC
+) AS t
+CROSS JOIN LATERAL jsonb_populate_recordset(NULL::rights.holder_fact, t.facts) AS r;
 $$;
 REVOKE ALL ON FUNCTION rights.accept(text[], jsonb[])
 FROM public, spk_processing, spk_issuing, spk_finance;
