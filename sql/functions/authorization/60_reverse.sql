@@ -65,7 +65,7 @@ BEGIN
         END IF;
         -- Before anything is told by the children: if there are more by then, the claim fails.
         child_no := engine.next_child(parent);
-        IF engine.taken_back(original) OR engine.taken_back(parent) THEN
+        IF journal.taken_back(original) OR journal.taken_back(parent) THEN
             state := 'reversed';
         ELSIF original.kind IN (2, 7) AND original.facts ? 'expires' THEN
             state := engine.end_reservation(original);

@@ -14,7 +14,7 @@ BEGIN
         state := 'archived';
     ELSIF p_original.stan IS NULL THEN
         state := 'unknown';
-    ELSIF p_original.outcome = 204 OR engine.taken_back(p_original) THEN
+    ELSIF p_original.outcome = 204 OR journal.taken_back(p_original) THEN
         state := 'reversed';
     ELSE
         field := CASE

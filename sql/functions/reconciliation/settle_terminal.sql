@@ -32,7 +32,7 @@ LANGUAGE sql STABLE AS $$
             FROM journal.event AS e
             WHERE e.business_date = p_business_date AND e.terminal_id = p_terminal_id
                 AND e.message_class = 2 AND e.outcome > 700
-                AND (e.kind IN (3, 4, 8) OR e.kind = 5 AND NOT reconciliation.taken_back(e))
+                AND (e.kind IN (3, 4, 8) OR e.kind = 5 AND NOT journal.taken_back(e))
         ) AS g
     ) AS given
     CROSS JOIN (
