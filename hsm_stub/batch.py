@@ -14,8 +14,8 @@ from hsm_stub.key_material import point_of
 from processing.wire.batch_file import BatchCard, BatchPart, PartHead, SlotKey, sealed_body
 from processing.wire.receipt import key_id_of
 
-CardKey = Callable[[bytes, int], tuple[int, bytes]]
-"""GUID and version to the generation of the card master and the 9B key."""
+CardKey = Callable[[bytes, int], c.CardAdminKey]
+"""GUID and version to the card's own keys."""
 Certify = Callable[[c.IssueCardCertificate], bytes]
 Sign = Callable[[bytes], tuple[bytes, bytes]]
 """SHA-256 of a part to key id and signature."""
@@ -53,7 +53,7 @@ def wrapped_part(
 def _card(
     order: c.BatchOrder, command: c.WrapBatch, card_key: CardKey, certify: Certify
 ) -> BatchCard:
-    master, admin_key = card_key(order.card_guid, command.admin_version)
+    admin = card_key(order.card_guid, command.admin_version)
     slots = c.CertificateSlot if command.make_keys else ()
     keys = tuple(_slot_key(slot, order, command, certify) for slot in slots)
     return BatchCard(
@@ -63,9 +63,10 @@ def _card(
         issuer_region=order.issuer_region,
         valid_to=order.valid_to,
         challenge=order.challenge,
-        admin_key=admin_key,
+        admin_key=admin.key,
         admin_version=command.admin_version,
-        card_master=master,
+        card_master=admin.master,
+        channel_keys=admin.channel,
         keys=keys,
     )
 

@@ -12,6 +12,7 @@ from typing import Final
 TERMINAL_LABEL: Final = b"spk terminal MAC"
 EXCHANGE_LABEL: Final = b"spk terminal KEK"
 CARD_ADMIN_LABEL: Final = b"spk card 9B"
+CARD_CHANNEL_LABEL: Final = b"spk card SCP03"
 CMAC_BYTES: Final = 16
 OUTPUT_BYTES_MAX: Final = 64
 
@@ -32,5 +33,5 @@ def terminal_context(terminal_id: str, key_id: int) -> bytes:
 
 
 def card_context(card_guid: bytes, version: int) -> bytes:
-    """Return the context of a card's 9B key: the GUID's 16 bytes, then the version."""
+    """Return the context of a card's 9B and channel keys: the GUID's 16 bytes, the version."""
     return card_guid + version.to_bytes(1)

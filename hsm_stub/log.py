@@ -32,7 +32,7 @@ def command_level(command: c.Command) -> int:
     match command:
         case c.DeriveCardAdminKey() | c.IssueCardCertificate() | c.DeriveTerminalKey():
             return logging.INFO
-        case c.DeriveExchangeKey() | c.WrapTerminalKey():
+        case c.DeriveExchangeKey() | c.WrapTerminalKey() | c.IssueCardCertificates():
             return logging.INFO
         case c.BeginCardAdmin() | c.FinishCardAdmin() | c.SignStatement():
             return logging.INFO

@@ -76,9 +76,7 @@ class SecurityModule:
             case c.WrapTerminalKey():
                 return self._wrap_terminal_key(command)
             case c.DeriveCardAdminKey():
-                entry, key = self._card_key(command.card_guid, command.version, command.master)
-                self._count(MasterKey.CARD, "export card 9B key")
-                return c.CardAdminKey(key=key, master=entry.generation)
+                return self._derive_card_admin_key(command)
             case c.BeginCardAdmin():
                 _, key = self._card_key(command.card_guid, command.version, command.master)
                 self._count(MasterKey.CARD, "authenticate card")
@@ -87,6 +85,8 @@ class SecurityModule:
                 return self._authentications.finish(command)
             case c.IssueCardCertificate():
                 return self._issue_card_certificate(command)
+            case c.IssueCardCertificates():
+                return self._issue_card_certificates(command)
             case c.SignReceiptBlock():
                 return self._sign_receipt_block(command)
             case c.SignStatement():
@@ -213,11 +213,36 @@ class SecurityModule:
         self._count(SigningKey.ISSUING_CA, "sign card certificate")
         return c.Certificate(der=der)
 
+    def _issue_card_certificates(self, command: c.IssueCardCertificates) -> c.Certificates:
+        asked = (
+            c.IssueCardCertificate(
+                slot=one.slot,
+                public_key=one.public_key,
+                card_guid=command.card_guid,
+                card_number=command.card_number,
+                not_before_ms=command.not_before_ms,
+                not_after_ms=command.not_after_ms,
+            )
+            for one in command.slots
+        )
+        return c.Certificates(ders=tuple(self._issue_card_certificate(one).der for one in asked))
+
+    def _derive_card_admin_key(self, command: c.DeriveCardAdminKey) -> c.CardAdminKey:
+        entry, key = self._card_key(command.card_guid, command.version, command.master)
+        self._count(MasterKey.CARD, "export card 9B key")
+        channel = b""
+        if command.channel:
+            channel = self._channel_keys(command.card_guid, command.version, entry.generation)
+            self._count(MasterKey.CARD, "export card channel keys")
+        return c.CardAdminKey(key=key, master=entry.generation, channel=channel)
+
     def _wrap_batch(self, command: c.WrapBatch) -> c.WrappedBatch:
-        def card_key(guid: bytes, version: int) -> tuple[int, bytes]:
+        def card_key(guid: bytes, version: int) -> c.CardAdminKey:
+            # A batch is made before anybody knows which family its cards will be of.
             entry, key = self._card_key(guid, version, 0)
             self._count(MasterKey.CARD, "export card 9B key in a batch")
-            return entry.generation, key
+            channel = self._channel_keys(guid, version, entry.generation)
+            return c.CardAdminKey(key=key, master=entry.generation, channel=channel)
 
         def sign(sha256: bytes) -> tuple[bytes, bytes]:
             self._count(SigningKey.CONTENT, f"sign {Domain.CARD_BATCH.value}")
@@ -264,6 +289,13 @@ class SecurityModule:
         return self._derive(
             MasterKey.CARD, master, kdf.CARD_ADMIN_LABEL, context, c.CARD_ADMIN_KEY_BYTES
         )
+
+    def _channel_keys(self, card_guid: bytes, version: int, master: int) -> bytes:
+        context = kdf.card_context(card_guid, version)
+        _, keys = self._derive(
+            MasterKey.CARD, master, kdf.CARD_CHANNEL_LABEL, context, c.CARD_CHANNEL_KEYS_BYTES
+        )
+        return keys
 
     def _derive(
         self, key: MasterKey, generation: int, label: bytes, context: bytes, length: int

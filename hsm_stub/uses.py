@@ -68,7 +68,9 @@ def use_of(command: c.Command) -> Use | None:
             return Use(name, MasterKey.CARD.value)
         case c.WrapBatch():
             return Use(name, MasterKey.CARD.value)
-        case c.IssueCardCertificate() | c.FinishCrl() | c.SignOcsp():
+        case c.IssueCardCertificate() | c.IssueCardCertificates():
+            return Use(name, SigningKey.ISSUING_CA.value)
+        case c.FinishCrl() | c.SignOcsp():
             return Use(name, SigningKey.ISSUING_CA.value)
         case c.BeginCrl():
             return Use(name, SigningKey.ISSUING_CA.value)
@@ -92,12 +94,15 @@ def command_facts(command: c.Command) -> Facts:
             return {"terminal": terminal_id, "exchange_id": exchange_id}
         case c.WrapTerminalKey(terminal_id=terminal_id, key_id=key_id, exchange_id=exchange_id):
             return {"terminal": terminal_id, "key_id": key_id, "exchange_id": exchange_id}
-        case c.DeriveCardAdminKey(card_guid=guid, version=version):
-            return {"card_guid": guid.hex(), "version": version}
+        case c.DeriveCardAdminKey(card_guid=guid, version=version, channel=channel):
+            facts: Facts = {"card_guid": guid.hex(), "version": version}
+            return {**facts, "channel": 1} if channel else facts
         case c.BeginCardAdmin(card_guid=guid, version=version):
             return {"card_guid": guid.hex(), "version": version}
         case c.IssueCardCertificate(card_guid=guid, slot=slot):
             return {"card_guid": guid.hex(), "slot": slot.value}
+        case c.IssueCardCertificates(card_guid=guid, slots=slots):
+            return {"card_guid": guid.hex(), "slots": " ".join(one.slot.value for one in slots)}
         case c.SignReceiptBlock(lane=lane, block=block):
             return {"lane": lane, "block": block}
         case c.SignStatement(domain=domain, document_sha256=digest):

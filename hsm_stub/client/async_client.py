@@ -178,6 +178,19 @@ class AsyncHsmClient:
         )
         return (await self._ask(command, c.Certificate)).der
 
+    async def derive_card_keys(
+        self, card_guid: bytes, version: int, master: int = 0
+    ) -> c.CardAdminKey:
+        """Return a card's 9B key together with the keys of its secure channel (SCP03)."""
+        command = c.DeriveCardAdminKey(
+            card_guid=card_guid, version=version, master=master, channel=True
+        )
+        return await self._ask(command, c.CardAdminKey)
+
+    async def issue_card_certificates(self, command: c.IssueCardCertificates) -> tuple[bytes, ...]:
+        """Return the DER certificates of a card's slots, in their order."""
+        return (await self._ask(command, c.Certificates)).ders
+
     async def sign_receipt_block(
         self, *, lane: int, block: int, leaf_count: int, signed_at_ms: int, root: bytes
     ) -> c.BlockSignature:

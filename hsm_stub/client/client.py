@@ -177,6 +177,17 @@ class HsmClient:
         )
         return self._ask(command, c.Certificate).der
 
+    def derive_card_keys(self, card_guid: bytes, version: int, master: int = 0) -> c.CardAdminKey:
+        """Return a card's 9B key together with the keys of its secure channel (SCP03)."""
+        command = c.DeriveCardAdminKey(
+            card_guid=card_guid, version=version, master=master, channel=True
+        )
+        return self._ask(command, c.CardAdminKey)
+
+    def issue_card_certificates(self, command: c.IssueCardCertificates) -> tuple[bytes, ...]:
+        """Return the DER certificates of a card's slots, in their order."""
+        return (self._ask(command, c.Certificates)).ders
+
     def sign_receipt_block(
         self, *, lane: int, block: int, leaf_count: int, signed_at_ms: int, root: bytes
     ) -> c.BlockSignature:

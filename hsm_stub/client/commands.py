@@ -26,6 +26,8 @@ EXCHANGE_KEY_BYTES: Final = 32
 """AES-256, the key under which a terminal gets its next MAC key."""
 CARD_ADMIN_KEY_BYTES: Final = 24
 """AES-192 (PIV algorithm 0A), what cards bought today expect in slot 9B."""
+CARD_CHANNEL_KEYS_BYTES: Final = 48
+"""Key-ENC, Key-MAC and Key-DEK of SCP03, AES-128 each, for the Java cards that have a channel."""
 CRL_ENTRIES_MAX: Final = 2_000_000
 """Most entries of a revocation list."""
 CRL_ENTRIES_AT_ONCE_MAX: Final = 500
@@ -110,11 +112,13 @@ class DeriveCardAdminKey(_Command, tag="derive_card_admin_key", frozen=True):
     """Export a card's 9B key, because the set-key APDU carries it; answered by `CardAdminKey`.
 
     `master` is the generation of the card master, 0 for the active one; so in `BeginCardAdmin`.
+    With `channel` the keys of the card's secure channel (SCP03) come along.
     """
 
     card_guid: Bytes16
     version: Byte
     master: Byte = 0
+    channel: bool = False
 
 
 class BeginCardAdmin(_Command, tag="begin_card_admin", frozen=True):
@@ -145,6 +149,26 @@ class IssueCardCertificate(_Command, tag="issue_card_certificate", frozen=True):
 
     slot: CertificateSlot
     public_key: Point
+    card_guid: Bytes16
+    card_number: CardNumber
+    not_before_ms: UInt63
+    not_after_ms: UInt63
+
+
+class SlotPoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A card slot and the uncompressed P-256 point in it."""
+
+    slot: CertificateSlot
+    public_key: Point
+
+
+class IssueCardCertificates(_Command, tag="issue_card_certificates", frozen=True):
+    """Issue the certificates of both slots of a card at once; answered by `Certificates`.
+
+    All else is as in `IssueCardCertificate`.
+    """
+
+    slots: Annotated[tuple[SlotPoint, ...], Meta(min_length=1, max_length=2)]
     card_guid: Bytes16
     card_number: CardNumber
     not_before_ms: UInt63
@@ -369,10 +393,14 @@ class WrappedKey(_Answer, tag="wrapped_key", frozen=True):
 
 
 class CardAdminKey(_Answer, tag="card_admin_key", frozen=True):
-    """A card's 9B key (24 bytes), and which generation of the card master it is from. Secret."""
+    """A card's 9B key (24 bytes), and which generation of the card master it is from. Secret.
+
+    `channel` is Key-ENC, Key-MAC and Key-DEK (16 bytes each) where they were asked for.
+    """
 
     key: bytes
     master: int = 1
+    channel: bytes = b""
 
     def __repr__(self) -> str:
         """Return the name alone: the key must not reach a log."""
@@ -395,6 +423,12 @@ class Certificate(_Answer, tag="certificate", frozen=True):
     """An X.509 certificate, DER."""
 
     der: bytes
+
+
+class Certificates(_Answer, tag="certificates", frozen=True):
+    """X.509 certificates, DER, in the order of the slots asked for."""
+
+    ders: tuple[bytes, ...]
 
 
 class BlockSignature(_Answer, tag="block_signature", frozen=True):
@@ -492,6 +526,7 @@ Command = (
     | BeginCardAdmin
     | FinishCardAdmin
     | IssueCardCertificate
+    | IssueCardCertificates
     | SignReceiptBlock
     | SignStatement
     | DrawChallenge
@@ -515,6 +550,7 @@ Answer = (
     | CardAdminKey
     | CardAdminStarted
     | Certificate
+    | Certificates
     | BlockSignature
     | StatementSignature
     | Challenge

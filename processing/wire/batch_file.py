@@ -54,7 +54,8 @@ class BatchCard(msgspec.Struct, frozen=True, kw_only=True):
     """One card to make. `keys` is empty where the card shall make its own. Secret.
 
     `admin_key` (24 bytes) is the 9B key, of `admin_version`, from generation `card_master` of the
-    card master; `valid_to` an ISO date, `challenge` what the new card signs for its report.
+    card master; `channel_keys` are Key-ENC, Key-MAC and Key-DEK of SCP03 (16 bytes each) for cards
+    that have a channel; `valid_to` an ISO date, `challenge` what the new card signs for its report.
     """
 
     order_id: Bytes16
@@ -66,6 +67,7 @@ class BatchCard(msgspec.Struct, frozen=True, kw_only=True):
     admin_key: Annotated[bytes, Meta(min_length=24, max_length=24)]
     admin_version: int
     card_master: int
+    channel_keys: Annotated[bytes, Meta(min_length=48, max_length=48)]
     keys: tuple[SlotKey, ...] = ()
 
     def __repr__(self) -> str:

@@ -74,8 +74,11 @@ async def test_a_station_gets_each_card_with_its_own_keys(
     assert [one.order_id for one in cards] == [one.order_id for one in orders(count)]
     issuer = module.backend.ring.active(SigningKey.ISSUING_CA).issuer()
     for card in cards:
-        asked = c.DeriveCardAdminKey(card_guid=card.card_guid, version=card.admin_version)
-        assert module.execute(asked) == c.CardAdminKey(key=card.admin_key, master=1)
+        asked = c.DeriveCardAdminKey(
+            card_guid=card.card_guid, version=card.admin_version, channel=True
+        )
+        held = c.CardAdminKey(key=card.admin_key, master=1, channel=card.channel_keys)
+        assert module.execute(asked) == held
         assert card.card_master == 1
         assert [one.slot for one in card.keys] == ["9A", "9E"]
         for slot in card.keys:

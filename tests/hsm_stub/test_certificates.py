@@ -18,7 +18,7 @@ from hsm_stub.client import commands as c
 from hsm_stub.errors import CommandRefused
 from hsm_stub.key_material import new_key_material
 from hsm_stub.security_module import SecurityModule
-from tests.hsm_stub.examples import CARD_NUMBER, DAY_MS, certificate_command
+from tests.hsm_stub.examples import CARD_NUMBER, DAY_MS, GUID, certificate_command
 from tests.hsm_stub.running import NOW_MS
 
 SLOTS = [
@@ -38,6 +38,29 @@ def issuer(module: SecurityModule) -> x509.Certificate:
     answer = module.execute(c.GetPublicKeys())
     assert isinstance(answer, c.PublicKeys)
     return x509.load_der_x509_certificate(answer.issuing_certificates[0])
+
+
+def test_both_certificates_of_a_card_at_once_are_those_of_two_commands(
+    module: SecurityModule,
+) -> None:
+    slots = (c.CertificateSlot.CARD_AUTHENTICATION, c.CertificateSlot.AUTHENTICATION)
+    ones = [certificate_command(slot) for slot in slots]
+    answer = module.execute(
+        c.IssueCardCertificates(
+            slots=tuple(c.SlotPoint(slot=o.slot, public_key=o.public_key) for o in ones),
+            card_guid=GUID,
+            card_number=CARD_NUMBER,
+            not_before_ms=ones[0].not_before_ms,
+            not_after_ms=ones[0].not_after_ms,
+        )
+    )
+    assert isinstance(answer, c.Certificates)
+    for one, der in zip(ones, answer.ders, strict=True):
+        certificate, alone = x509.load_der_x509_certificate(der), issue(module, one)
+        certificate.verify_directly_issued_by(issuer(module))
+        assert certificate.public_key() == alone.public_key()
+        assert [e.oid for e in certificate.extensions] == [e.oid for e in alone.extensions]
+        assert certificate.subject == alone.subject
 
 
 @pytest.mark.parametrize(("slot", "purpose", "critical"), SLOTS)

@@ -39,6 +39,14 @@ VECTORS = [
         kdf.card_context(GUID, 1),
         "612138712c12d4aebfd7e91b13b5ce966e8e805bd1d2d2d2",
     ),
+    (
+        kdf.CARD_CHANNEL_LABEL,
+        kdf.card_context(GUID, 1),
+        (
+            "12b143f59e7a39f083cb4b715eeebc87537ef68bb94ff0a76d436d77109fffb0"
+            "9fb84b246df1864fcf3c645532b7eb68"
+        ),
+    ),
 ]
 
 

@@ -55,6 +55,18 @@ def card_key(module: SecurityModule, version: int = 1) -> bytes:
     return answer.key
 
 
+def test_channel_keys_come_with_the_9b_key_when_asked(module: SecurityModule) -> None:
+    alone = c.DeriveCardAdminKey(card_guid=GUID, version=1)
+    plain, both = (
+        module.execute(msgspec.structs.replace(alone, channel=channel)) for channel in (False, True)
+    )
+    assert isinstance(plain, c.CardAdminKey)
+    assert isinstance(both, c.CardAdminKey)
+    assert (plain.key, plain.channel) == (both.key, b"")
+    assert len(both.channel) == c.CARD_CHANNEL_KEYS_BYTES
+    assert both.key not in both.channel
+
+
 def begin(module: SecurityModule, card: Card, version: int = 1) -> c.CardAdminStarted:
     command = c.BeginCardAdmin(
         card_guid=GUID, version=version, witness_ciphertext=card.witness_ciphertext()
