@@ -94,6 +94,11 @@ class CentreClient:
         """Report a written card; from the answer on it counts."""
         return self._ask("POST", f"/orders/{order_id}/card", IssuedCard, report)
 
+    def spoiled(self, order_id: UUID, reason: str) -> CardOrder | None:
+        """Tell of a spoiled card: its order is given up, and the officer orders anew."""
+        self.give_up(order_id)
+        return None
+
     def card(self, card_id: UUID) -> CardStatus | None:
         """Return a card; None when the centre knows none with this GUID."""
         try:

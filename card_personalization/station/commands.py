@@ -22,12 +22,14 @@ from card_personalization.station.equipment import (
     fill_drawer,
     hsm_address,
     read_factory_key,
+    station_folder,
 )
 from card_personalization.station.faults import StationError, StationFault, words
 from card_personalization.station.pin_entry import read_code
 from card_personalization.station.pin_letter import PinLetter, write_letter
 from card_personalization.station.reading import CardView, challenge, read_card
-from processing.wire.api import IssuedCard, OrderRequest
+from card_personalization.station.steps import Step
+from processing.wire.api import IssuedCard, IssueReport, OrderRequest
 
 Language = Literal["ru", "en"]
 
@@ -72,51 +74,50 @@ def issue(
     ] = None,
     lang: Lang = "ru",
 ) -> None:
-    """Write one card for a citizen, check it, and have the centre make it count."""
+    """Write one card for a citizen, check it, and have the centre make it count.
+
+    A card whose writing broke off is taken up where it stands, whoever it is asked for.
+    """
     # httpx and the key service's client are wanted only here, not to read a card.
+    from card_personalization.station.card_keys import ServiceKeys
     from card_personalization.station.centre import CentreClient, read_token
-    from card_personalization.station.issuing import IssueFailed, OrderFate, issue_card
-    from card_personalization.station.steps import STEPS, Step, Workplace
+    from card_personalization.station.issuing import Station
+    from card_personalization.station.journal import Journal
+    from card_personalization.station.lot import Lot
+    from card_personalization.station.orders import WalkIn
     from hsm_stub.client.client import connect
 
-    console = Console(highlight=False)
-
-    def on_step(step: Step) -> None:
-        number = STEPS.index(step) + 1
-        console.print(
-            f"[{number}/{len(STEPS)}] {step.ru if lang == 'ru' else step.en}", markup=False
-        )
-
-    def hand_over(letter: PinLetter) -> None:
+    def hand_over(letter: PinLetter, _again: bool) -> None:
         if pin_file is None:
-            console.print(letter.text(lang), style="bold", end="")
+            print(letter.text(lang), end="", flush=True)
         else:
             write_letter(letter, pin_file, lang)
 
     with (
         _in_words(lang),
         CentreClient(centre, read_token(token_file)) as client,
-        connect(hsm_address(hsm, os.environ)) as keys,
-        card_at(reader, soft) as card,
+        connect(hsm_address(hsm, os.environ)) as service,
+        Journal.open(station_folder(None, os.environ)) as journal,
     ):
         if pin_file is not None and pin_file.exists():
             # Found out now, before anything is written to the card.
             raise StationError(StationFault.FILE_EXISTS, path=str(pin_file))
-        place = Workplace(
-            card=card,
-            centre=client,
-            hsm=keys,
-            request=OrderRequest(snils=snils, citizen_id=citizen, replace=replace),
-            hand_over=lambda letter: _hand_over(letter, pin_file, lang),
-            factory_key=read_factory_key(factory_key_file),
-        )
+        lot = Lot(factory_key=read_factory_key(factory_key_file))
+        station = Station(journal, ServiceKeys(service), lot, hand_over, client)
+        request = OrderRequest(snils=snils, citizen_id=citizen, replace=replace)
+        orders = WalkIn(client, request)
         try:
-            issued = issue_card(place, on_step)
-        except IssueFailed as failed:
-            if pin_file is not None and failed.fate is not OrderFate.UNKNOWN:
-                pin_file.unlink(missing_ok=True)
-            raise CommandFailed(failed.text(lang)) from failed
-    _print_issued(issued, lang)
+            with card_at(reader, soft) as card:
+                served = station.serve(card, orders, lambda step: _print_step(step, lang))
+        finally:
+            orders.give_up()
+    if served.issued is None:
+        raise CommandFailed(served.text(lang))
+    _print_issued(served.issued, lang)
+    if served.resumed:
+        ru = "Это карта, выпуск которой прервался раньше; новая не заказана"
+        en = "This is a card whose issue broke off before; no new one was ordered"
+        print(ru if lang == "ru" else en)
 
 
 @app.command
@@ -130,9 +131,9 @@ def report(
     token_file: TokenFile = None,
     lang: Lang = "ru",
 ) -> None:
-    """Report a written card again, when the answer to its report was lost."""
+    """Report a written card that this station's journal does not know, by the card itself."""
     from card_personalization.station.centre import CentreClient, read_token
-    from card_personalization.station.steps import send_report
+    from card_personalization.station.writing import sign_proof
 
     with (
         _in_words(lang),
@@ -151,7 +152,14 @@ def report(
         certificates = {certificate.slot: certificate.der for certificate in view.certificates}
         if len(certificates) < 2:
             raise StationError(StationFault.CARD_NOT_BLANK)
-        issued = send_report(card, client, order, certificates)
+        issued = client.report(
+            order.order_id,
+            IssueReport(
+                certificate_tap=certificates[Slot.CARD_AUTHENTICATION],
+                certificate_pin=certificates[Slot.AUTHENTICATION],
+                proof=sign_proof(card, order),
+            ),
+        )
     _print_issued(issued, lang)
 
 
@@ -287,11 +295,8 @@ def _in_words(lang: Language) -> Iterator[None]:
         raise CommandFailed(words(error, lang)) from error
 
 
-def _hand_over(letter: PinLetter, pin_file: Path | None, lang: Language) -> None:
-    if pin_file is None:
-        print(letter.text(lang), end="", flush=True)
-    else:
-        write_letter(letter, pin_file, lang)
+def _print_step(step: Step, lang: Language) -> None:
+    print(f"[{step.number}/{len(Step)}] {step.text(lang)}", flush=True)
 
 
 def _print_issued(issued: IssuedCard, lang: Language) -> None:

@@ -89,13 +89,26 @@ def hsm_address(given: str | None, environ: Mapping[str, str]) -> str:
     """Return the key service's address: as given, SPK_HSM, or the socket in the home folder."""
     if address := given or environ.get("SPK_HSM", "").strip():
         return address
+    return f"unix:{_home_folder(environ) / 'hsm.sock'}"
+
+
+def station_folder(given: Path | None, environ: Mapping[str, str]) -> Path:
+    """Return the folder of this station's journal: as given, SPK_STATION, or in the home folder."""
+    if given is not None:
+        return given
+    if named := environ.get("SPK_STATION", "").strip():
+        return Path(named).expanduser().absolute()
+    return _home_folder(environ) / "station"
+
+
+def _home_folder(environ: Mapping[str, str]) -> Path:
     if home := environ.get("SPK_HOME", "").strip():
-        return f"unix:{Path(home).expanduser().absolute() / 'hsm.sock'}"
+        return Path(home).expanduser().absolute()
     if os.name == "posix" and os.geteuid() == 0:
-        return "unix:/var/lib/spk/hsm.sock"
+        return Path("/var/lib/spk")
     data_home = Path(environ.get("XDG_DATA_HOME", ""))
     folder = data_home if data_home.is_absolute() else Path.home() / ".local" / "share"
-    return f"unix:{folder / 'spk' / 'hsm.sock'}"
+    return folder / "spk"
 
 
 def read_factory_key(path: Path | None) -> FactoryKey | None:

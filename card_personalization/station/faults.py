@@ -2,8 +2,7 @@
 
     StationError            any of them: `fault`, `facts`, `text(language)`
      ├ CentreAway           no usable answer from the centre; what it did is not known
-     ├ CentreRefused        the centre said no: `problem`
-     └ IssueFailed          a card was not issued: what was done, what was not, what to do
+     └ CentreRefused        the centre said no: `problem`
 
 Errors of the card (`card_personalization.chip.errors`) and of the key service
 (`hsm_stub.client.errors`) pass through as they are; `words` gives their sentence too.
@@ -17,7 +16,6 @@ from typing import ClassVar, Final
 import msgspec
 
 from card_personalization.chip.errors import CardError, Language
-from hsm_stub.client.errors import HsmError
 from processing.wire.api import Problem
 
 
@@ -31,7 +29,6 @@ class StationFault(StrEnum):
     CARD_IN_USE = "card_in_use"
     CARD_BLANK = "card_blank"
     CARD_NOT_BLANK = "card_not_blank"
-    FACTORY_KEY_WRONG = "factory_key_wrong"
     FAMILY_UNSUITED = "family_unsuited"
     READ_BACK_DIFFERS = "read_back_differs"
     KEY_UNPROVEN = "key_unproven"
@@ -46,6 +43,15 @@ class StationFault(StrEnum):
     MAILER_PRINTED = "mailer_printed"
     MAILER_SPOILED = "mailer_spoiled"
     PRINTER = "printer"
+    JOURNAL = "journal"
+    JOURNAL_BUSY = "journal_busy"
+    JOURNAL_DAMAGED = "journal_damaged"
+    SEAL_BROKEN = "seal_broken"
+    BATCH_WITHOUT_KEYS = "batch_without_keys"
+    ORDER_NOT_IN_BATCH = "order_not_in_batch"
+    CARD_AT_OTHER_READER = "card_at_other_reader"
+    BOOKS_OPEN = "books_open"
+    BOOKS_DIFFER = "books_differ"
     CHOICE = "choice"
     STOPPED = "stopped"
     CARD_COUNTS = "card_counts"
@@ -89,15 +95,9 @@ TEXTS: Final[dict[StationFault, FaultText]] = {
         "Карту уже начинали выпускать и не закончили. Сбросьте её: spk card reset",
         "Issuing this card was begun before and not finished. Reset it: spk card reset",
     ),
-    StationFault.FACTORY_KEY_WRONG: FaultText(
-        "Карта не приняла заводской ключ управления (9B), но и не выпущена. Укажите ключ этой "
-        "партии: --factory-key-file",
-        "The card refused the factory management key (9B), yet it is not issued. Name the key of "
-        "this lot with --factory-key-file",
-    ),
     StationFault.FAMILY_UNSUITED: FaultText(
-        "Карта семейства «{family}»: {what}. Возьмите карту другого семейства",
-        "A card of the family “{family}”: {what}. Take a card of another family",
+        "Карта семейства «{family}»: {ru}",
+        "A card of the family “{family}”: {en}",
     ),
     StationFault.READ_BACK_DIFFERS: FaultText(
         "Карта вернула не то, что было записано: {what}. Карта неисправна, возьмите другую",
@@ -149,6 +149,53 @@ TEXTS: Final[dict[StationFault, FaultText]] = {
         "Команда печати не запускается ({detail}). Ничего не напечатано; проверьте её и повторите",
         "The print command does not start ({detail}). Nothing was printed; check it and repeat",
     ),
+    StationFault.JOURNAL: FaultText(
+        "Журнал станции {path} не записать или не прочитать: {detail}. Пока это не исправлено, "
+        "карты не пишутся",
+        "The station's journal {path} cannot be written or read: {detail}. No card is written "
+        "until that is mended",
+    ),
+    StationFault.JOURNAL_BUSY: FaultText(
+        "Журнал {path} занят: на этой станции уже идёт выпуск. Дождитесь его конца",
+        "The journal {path} is in use: cards are being issued at this station. Wait for the end",
+    ),
+    StationFault.JOURNAL_DAMAGED: FaultText(
+        "Журнал {path} повреждён в строке {line}. Верните его из копии; без него нельзя сказать, "
+        "какие карты начаты",
+        "The journal {path} is damaged in line {line}. Restore it from a copy: without it nobody "
+        "can say which cards were begun",
+    ),
+    StationFault.SEAL_BROKEN: FaultText(
+        "ПИН-код карты {guid} в журнале не вскрывается: это ключи другого центра или другой партии",
+        "The PIN of card {guid} in the journal does not open: these are the keys of another centre "
+        "or batch",
+    ),
+    StationFault.BATCH_WITHOUT_KEYS: FaultText(
+        "В файле партии нет ключей карты {card_number}, а службы ключей здесь нет. Нужен файл, "
+        "выгруженный с --make-keys",
+        "The batch file brings no keys of card {card_number}, and there is no key service here. It "
+        "takes a file exported with --make-keys",
+    ),
+    StationFault.ORDER_NOT_IN_BATCH: FaultText(
+        "Карта {card_number} начата по другому файлу партии. Продолжите с тем файлом",
+        "Card {card_number} was begun from another batch file. Go on with that file",
+    ),
+    StationFault.CARD_AT_OTHER_READER: FaultText(
+        "По этой заявке уже пишется карта в другом считывателе. Уберите эту",
+        "A card of this order is being written at another reader. Take this one away",
+    ),
+    StationFault.BOOKS_OPEN: FaultText(
+        "Смену не закрыть: не закончено карт — {count} ({numbers}). Вставьте их ещё раз или "
+        "спишите: spk station spoiled",
+        "The books cannot be closed: cards not finished — {count} ({numbers}). Put them in again "
+        "or write them off: spk station spoiled",
+    ),
+    StationFault.BOOKS_DIFFER: FaultText(
+        "Счёт заготовок не сходится: пришло {blanks}, годных {good}, брака {spoiled}, осталось "
+        "{left}; разница {difference}. Пересчитайте; затем spk station stock или spoiled",
+        "The blanks do not add up: {blanks} came in, {good} good, {spoiled} spoiled, {left} left; "
+        "they differ by {difference}. Count again; then spk station stock or spk station spoiled",
+    ),
     StationFault.CHOICE: FaultText("{ru}", "{en}"),
     StationFault.STOPPED: FaultText("Остановлено оператором", "Stopped by the operator"),
     StationFault.CARD_COUNTS: FaultText(
@@ -196,10 +243,6 @@ class CentreRefused(StationError):
             ru=f"{problem.title_ru}{about}. {problem.detail_ru}",
             en=f"{problem.title}{about}. {problem.detail}",
         )
-
-
-FORESEEN: Final = (StationError, CardError, HsmError, KeyboardInterrupt)
-"""What a step may raise; anything else is a mistake in the program and keeps its traceback."""
 
 
 def words(error: BaseException, language: Language) -> str:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from card_personalization.chip.errors import CardError, CardFault
-from card_personalization.chip.piv.objects import Algorithm
+from card_personalization.station.card_keys import ADMIN_KEY_VERSION
+from card_personalization.station.writing import ADMIN_KEY_ALGORITHM
 from hsm_stub.client.client import HsmClient
 from hsm_stub.client.commands import Refusal
 from hsm_stub.client.errors import HsmRefused
-
-ADMIN_KEY_VERSION: Final = 1
-"""How often this card's 9B key was replaced, and one; the card master has its own generation."""
-CARD_MASTER: Final = "card master"
-"""What the key service calls the key that 9B keys come from."""
-
-ADMIN_KEY_ALGORITHM: Final = Algorithm.AES_192
 
 
 class HsmManagementKey:

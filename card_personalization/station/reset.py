@@ -28,8 +28,8 @@ def reset_card(card: PivClient, centre: CentreClient) -> None:
     card.select()
     family = detect_family(card)
     if not isinstance(family, YubicoFamily):
-        what = "no command resets it"
-        raise StationError(StationFault.FAMILY_UNSUITED, family=family.name, what=what)
+        ru, en = "её нельзя сбросить", "no command resets it"
+        raise StationError(StationFault.FAMILY_UNSUITED, family=family.name, ru=ru, en=en)
     _refuse_active(card, centre)
     _block_pin(card)
     _block_puk(card)

@@ -177,10 +177,12 @@ class HsmClient:
         )
         return self._ask(command, c.Certificate).der
 
-    def derive_card_keys(self, card_guid: bytes, version: int, master: int = 0) -> c.CardAdminKey:
-        """Return a card's 9B key together with the keys of its secure channel (SCP03)."""
+    def derive_card_keys(
+        self, card_guid: bytes, version: int, master: int = 0, *, channel: bool = False
+    ) -> c.CardAdminKey:
+        """Return a card's 9B key and the generation it is from, with `channel` its SCP03 keys too."""
         command = c.DeriveCardAdminKey(
-            card_guid=card_guid, version=version, master=master, channel=True
+            card_guid=card_guid, version=version, master=master, channel=channel
         )
         return self._ask(command, c.CardAdminKey)
 

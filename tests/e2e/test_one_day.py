@@ -19,10 +19,13 @@ from card_personalization.chip.chaining import open_channel
 from card_personalization.chip.piv.client import PivClient
 from card_personalization.chip.softcard.card import SoftCard
 from card_personalization.readers.virtual import VirtualReaders
+from card_personalization.station.card_keys import ServiceKeys
 from card_personalization.station.centre import CentreClient
-from card_personalization.station.issuing import issue_card
+from card_personalization.station.issuing import Outcome, Station
+from card_personalization.station.journal import Journal
+from card_personalization.station.lot import Lot
+from card_personalization.station.orders import WalkIn
 from card_personalization.station.pin_letter import PinLetter
-from card_personalization.station.steps import Workplace
 from hsm_stub.client.async_client import AsyncHsmClient
 from hsm_stub.client.client import HsmClient
 from processing.cards.stations import new_token, token_sha256
@@ -64,7 +67,10 @@ PEOPLE: Final = ("sokolova", "irina", "orlov", "lebedeva", "gromova")
 class Office:
     """A personalization station and a drawer with the cards it issued."""
 
-    def __init__(self, centre: CentreClient, hsm: HsmClient, readers: VirtualReaders) -> None:
+    def __init__(
+        self, folder: Path, centre: CentreClient, hsm: HsmClient, readers: VirtualReaders
+    ) -> None:
+        self._folder = folder
         self._centre = centre
         self._hsm = hsm
         self._readers = readers
@@ -75,17 +81,22 @@ class Office:
         """Issue a card to one of the cast, at a reader."""
         letters: list[PinLetter] = []
         self._cards[who] = SoftCard()
-        with self.at_reader(who) as reader, reader_card(reader) as transport:
-            issue_card(
-                Workplace(
-                    card=PivClient(open_channel(transport)),
-                    centre=self._centre,
-                    hsm=self._hsm,
-                    request=OrderRequest(snils=load_cast().member(who).snils),
-                    hand_over=letters.append,
-                ),
-                lambda _: None,
+        request = OrderRequest(snils=load_cast().member(who).snils)
+        with (
+            Journal.open(self._folder) as journal,
+            self.at_reader(who) as reader,
+            reader_card(reader) as transport,
+        ):
+            station = Station(
+                journal,
+                ServiceKeys(self._hsm),
+                Lot(),
+                lambda letter, _: letters.append(letter),
+                self._centre,
             )
+            card = PivClient(open_channel(transport))
+            served = station.serve(card, WalkIn(self._centre, request), lambda _: None)
+        assert served.outcome is Outcome.ISSUED, served.text("en")
         self._pins[who] = letters[0].pin
 
     @contextmanager
@@ -253,7 +264,7 @@ def test_one_day_to_the_kopeck(
         CentreClient(address, town.token) as client,
         HsmClient(programs.hsm_address) as hsm,
     ):
-        office = Office(client, hsm, readers)
+        office = Office(tmp_path / "station", client, hsm, readers)
         for who in PEOPLE:
             office.issue(who)
 

@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--protocol-examples", type=int, default=60, help="how many histories the protocol lives"
     )
+    group.addoption(
+        "--thorough-cuts",
+        action="store_true",
+        help="cut the station at every APDU in every way, not in one way each",
+    )
     group.addoption("--fault-seed", type=int, default=None, help="the seed of an earlier run")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -13,14 +13,16 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from card_personalization.chip.chaining import open_channel
-from card_personalization.chip.errors import CardFault, TransportError
 from card_personalization.chip.piv.client import PivClient
 from card_personalization.chip.softcard.card import SoftCard
-from card_personalization.chip.transport.contract import Transport
 from card_personalization.chip.transport.inprocess import InProcessTransport
+from card_personalization.station.card_keys import ServiceKeys
 from card_personalization.station.centre import CentreClient
-from card_personalization.station.pin_letter import PinLetter
-from card_personalization.station.steps import Step, Workplace
+from card_personalization.station.issuing import Station
+from card_personalization.station.journal import Journal
+from card_personalization.station.lot import Lot
+from card_personalization.station.orders import WalkIn
+from card_personalization.station.steps import Step
 from hsm_stub.client.client import HsmClient
 from processing.cards.issuing import Issuing
 from processing.cards.passport import Passports
@@ -37,6 +39,7 @@ from processing.wire.statement import Domain
 from tests.cards.population import populate
 from tests.plugins.postgres import Database
 from tests.plugins.stop_lists import signer_of
+from tests.station.rig import Letters
 
 STATION = "office-1"
 
@@ -126,63 +129,26 @@ async def _prepare(database: Database, token: str) -> None:
         )
 
 
-class RemovedAt:
-    """A transport whose card is pulled out at its n-th command: before or after it took effect."""
-
-    def __init__(self, inner: Transport, at: int, *, after: bool) -> None:
-        self.name = inner.name
-        self.commands = 0
-        self._inner = inner
-        self._at = at
-        self._after = after
-
-    def transceive(self, command: bytes) -> tuple[bytes, int]:
-        """Send one command, unless the card is gone."""
-        self.commands += 1
-        if self.commands > self._at or (self.commands == self._at and not self._after):
-            raise TransportError(CardFault.CARD_REMOVED, reader=self.name)
-        answer = self._inner.transceive(command)
-        if self.commands == self._at:
-            raise TransportError(CardFault.CARD_REMOVED, reader=self.name)
-        return answer
-
-    def close(self) -> None:
-        """Let the card go."""
-        self._inner.close()
-
-
-class Letters:
-    """Takes PIN letters as an office would."""
-
-    def __init__(self) -> None:
-        self.handed_over: list[PinLetter] = []
-
-    def __call__(self, letter: PinLetter) -> None:
-        self.handed_over.append(letter)
-
-
 def client_of(card: SoftCard) -> PivClient:
     """Give a client of a software card in this process."""
     return PivClient(open_channel(InProcessTransport(card)))
 
 
-def workplace(
+def station_of(
     centre: ServedCentre,
     client: CentreClient,
-    card: PivClient,
-    citizen_id: UUID,
-    hand_over: Callable[[PinLetter], None] | None = None,
-    *,
-    replace: bool = False,
-) -> Workplace:
-    """Give a workplace for one card of one citizen."""
-    return Workplace(
-        card=card,
-        centre=client,
-        hsm=centre.hsm,
-        request=OrderRequest(citizen_id=citizen_id, replace=replace),
-        hand_over=hand_over or Letters(),
-    )
+    folder: Path,
+    letters: Letters,
+    lot: Lot | None = None,
+) -> Station:
+    """Give a station at work, with a journal in this folder."""
+    keys = ServiceKeys(centre.hsm)
+    return Station(Journal.open(folder), keys, lot or Lot(), letters, client)
+
+
+def walk_in(client: CentreClient, citizen_id: UUID, *, replace: bool = False) -> WalkIn:
+    """Give the order of one citizen who stands there."""
+    return WalkIn(client, OrderRequest(citizen_id=citizen_id, replace=replace))
 
 
 def unwatched(_: Step) -> None:

@@ -66,6 +66,7 @@ def desk(
 ) -> Desk:
     monkeypatch.setenv("SPK_HSM", str(hsm_address))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("SPK_STATION", str(tmp_path / "station"))
     return Desk(centre, tmp_path, capsys)
 
 
@@ -77,8 +78,8 @@ def test_a_card_from_blank_to_blocked(desk: Desk) -> None:
 
     code, out, err = desk.issue(card, "--pin-file", str(pin_file))
     assert (code, err) == (0, "")
-    assert "[1/12] Узнать карту" in out
-    assert "[12/12] Сообщить центру" in out
+    assert "[1/13] Узнать карту" in out
+    assert "[13/13] Сообщить центру" in out
     found = re.search(r"Карта (96439099\d{11}) действует \(GUID ([0-9a-f-]{36})\)", out)
     assert found is not None
     number, card_id = found.groups()
@@ -162,7 +163,7 @@ def test_a_second_card_wants_replace(desk: Desk) -> None:
     code, _, err = desk.issue(desk.blank())
     assert code == 1
     assert "--replace" in err
-    assert "Карта не изменена" in err
+    assert "ничего не изменено" in err
     assert desk.issue(desk.blank(), "--replace")[0] == 0
 
 

@@ -54,9 +54,12 @@ def check_blank(
         raise AlreadyIssued(findings.guid)
     if findings.condition in (Condition.FOREIGN, Condition.FINISHED):
         # On a contactless reader a strict card refuses every key: that is said first.
-        family.open(card, factory)
-        if findings.guid is not None:
-            raise AlreadyIssued(findings.guid)
+        try:
+            family.open(card, factory)
+        except WrongFactoryKey:
+            if findings.guid is not None:
+                raise AlreadyIssued(findings.guid) from None
+            raise
         raise WrongFactoryKey("9B")
     for state, code in ((findings.pin, "PIN"), (findings.puk, "PUK")):
         if state is CodeState.BLOCKED:

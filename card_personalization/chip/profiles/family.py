@@ -159,6 +159,18 @@ class CardFamily(Protocol):
     def factory_key(self) -> FactoryKey | None:
         """The well-known 9B of fresh cards; None when each order has its own, or none."""
 
+    @property
+    def keeps_factory_key(self) -> bool:
+        """Whether 9B stays as the maker set it: no command replaces it."""
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether the card is administered through a secure channel, with keys to be replaced."""
+
+    @property
+    def attests(self) -> bool:
+        """Whether the card can prove that it made a key itself."""
+
     def factory_access(self, key: FactoryKey | None = None) -> Access:
         """What opens a fresh card; `key` replaces the family's 9B by that of the lot."""
 

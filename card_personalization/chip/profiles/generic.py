@@ -51,6 +51,9 @@ class GenericFamily(msgspec.Struct, frozen=True):
 
     name: str = "generic"
     factory_key: FactoryKey | None = None
+    keeps_factory_key: bool = True
+    has_channel: bool = False
+    attests: bool = False
 
     def factory_access(self, key: FactoryKey | None = None) -> Access:
         """The lot's 9B, and PIN and PUK as most makers deliver them."""

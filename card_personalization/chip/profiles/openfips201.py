@@ -207,6 +207,9 @@ class OpenFips201Family(msgspec.Struct, frozen=True):
     name: str = "openfips201"
     factory_key: FactoryKey | None = None
     importable: bool = False
+    keeps_factory_key: bool = False
+    has_channel: bool = True
+    attests: bool = False
 
     def factory_access(self, key: FactoryKey | None = None) -> Access:
         """The channel keys that Java cards are sold with, or the lot's one key for all three."""

@@ -91,6 +91,9 @@ class YubicoFamily(msgspec.Struct, frozen=True):
 
     name: str = "yubico"
     factory_key: FactoryKey | None = FactoryKey(_FACTORY_KEY, Algorithm.AES_192)
+    keeps_factory_key: bool = False
+    has_channel: bool = False
+    attests: bool = True
 
     def factory_access(self, key: FactoryKey | None = None) -> Access:
         """The maker's 9B or that of the lot, PIN 123456 and PUK 12345678."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 from pathlib import Path
 from typing import IO, Final
 
+from card_personalization.chip.file_lock import lock_file
 from card_personalization.chip.softcard.card import SoftCard
 from card_personalization.chip.softcard.session import Interface
 from card_personalization.chip.softcard.state import (
@@ -110,7 +110,7 @@ class Drawer:
             raise DrawerError(f"no card {name!r} in {self.folder}; cards there: {known}")
         lock = self._path(name).with_suffix(".lock").open("ab")
         try:
-            if not _lock(lock):
+            if not lock_file(lock):
                 raise DrawerError(f"another program holds the card {name!r} of {self.folder}")
             card = SoftCard(_read(path), interface=interface)
         except BaseException:
@@ -153,22 +153,3 @@ def _write_durably(path: Path, content: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Lock an open file for this program alone; whether that worked. Closing it unlocks."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
