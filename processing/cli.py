@@ -62,6 +62,7 @@ EXTRAS = {
     "segno": "centre",
     "smartcard": "pcsc",
     "structlog": "hsm",
+    "textual": "station",
     "tree_sitter": "centre",
     "tree_sitter_toml": "centre",
     "typst": "ceremony",

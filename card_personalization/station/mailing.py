@@ -84,6 +84,10 @@ class MailerBook:
         """Whether a mailer of this card was begun, so that there is never another."""
         return MailerEvent.PRINTING in self._events.get(card_number, ())
 
+    def is_complete(self, card_number: str) -> bool:
+        """Whether the mailer of this card left the station whole."""
+        return MailerEvent.PRINTED in self._events.get(card_number, ())
+
     def refusals(self, card_number: str | None = None) -> int:
         """How often a second print was asked for, of one card or (None) of all."""
         lists = self._events.values() if card_number is None else [self._events[card_number]]
@@ -135,14 +139,19 @@ class MailerPrinter:
         self._phone = phone
         self._language: Language = language
 
-    def __call__(self, letter: PinLetter) -> None:
+    def __call__(self, letter: PinLetter, again: bool = False) -> None:
         """Print the mailer of a card, once.
+
+        `again`: a station that broke off does not know whether it had done so. A mailer that left
+        whole is enough then; one that may have come out in part is never printed a second time.
 
         StationError: MAILER_PRINTED (it was before), PRINTER (the command did not start: nothing
         was printed, try again), MAILER_SPOILED (it broke off: this PIN is never printed again).
         """
-        pdf = mailer_pdf(letter, self._phone, self._language)
         number = letter.card_number
+        if again and self._book.is_complete(number):
+            return
+        pdf = mailer_pdf(letter, self._phone, self._language)
         if self._book.was_printed(number):
             self._book.begin(number)
         try:
@@ -186,8 +195,13 @@ class MailerFile:
         self._phone = phone
         self._language: Language = language
 
-    def __call__(self, letter: PinLetter) -> None:
-        """Write the mailer of a card, once. StationError: MAILER_PRINTED, FILE_UNUSABLE."""
+    def __call__(self, letter: PinLetter, again: bool = False) -> None:
+        """Write the mailer of a card, once; `again` as with a printer.
+
+        StationError: MAILER_PRINTED, FILE_UNUSABLE.
+        """
+        if again and self._book.is_complete(letter.card_number):
+            return
         pdf = mailer_pdf(letter, self._phone, self._language)
         path = self._folder / f"{letter.card_number}.pdf"
         self._book.begin(letter.card_number)

@@ -127,6 +127,20 @@ def test_a_second_print_is_refused_and_counted_over_restarts(tmp_path: Path) -> 
     assert MailerBook(tmp_path / "mailers").refusals() == 2
 
 
+def test_a_station_that_broke_off_prints_what_it_had_not(tmp_path: Path) -> None:
+    """Taken up again: a whole one is enough, half a one is lost, one not begun is printed."""
+    printed, book = tmp_path / "tray.pdf", MailerBook(tmp_path / "mailers")
+    printer(tmp_path, printed)(LETTER, again=True)
+    printed.unlink()
+    printer(tmp_path, printed)(LETTER, again=True)
+    assert not printed.exists()
+    book.begin("9643909900000000019")
+    with pytest.raises(StationError) as refused:
+        printer(tmp_path, printed)(PinLetter("9643909900000000019", "1", "2"), again=True)
+    assert refused.value.fault is StationFault.MAILER_PRINTED
+    assert not printed.exists()
+
+
 @pytest.mark.parametrize(
     ("program", "fault", "again"),
     [
