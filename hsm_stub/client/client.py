@@ -180,7 +180,7 @@ class HsmClient:
     def derive_card_keys(
         self, card_guid: bytes, version: int, master: int = 0, *, channel: bool = False
     ) -> c.CardAdminKey:
-        """Return a card's 9B key and the generation it is from, with `channel` its SCP03 keys too."""
+        """Return a card's 9B key and its generation, with `channel` its SCP03 keys too."""
         command = c.DeriveCardAdminKey(
             card_guid=card_guid, version=version, master=master, channel=channel
         )
