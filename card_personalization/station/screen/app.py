@@ -16,8 +16,8 @@ from textual.containers import Grid
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from card_personalization.chip.errors import Language
-from card_personalization.station.faults import FORESEEN, words
+from card_personalization.chip.errors import CardError, Language
+from card_personalization.station.faults import StationError, words
 from card_personalization.station.screen.dialogs import (
     CloseDialog,
     Dialog,
@@ -34,6 +34,7 @@ from card_personalization.station.screen.view import (
     StationView,
 )
 from card_personalization.station.screen.widgets import Messages, ReaderTile, Summary
+from hsm_stub.client.errors import HsmError
 
 REFRESH_MS: Final = 250
 """How often the screen looks at the station."""
@@ -158,7 +159,7 @@ class StationScreen(App[None]):
         def work() -> None:
             try:
                 wish()
-            except FORESEEN as error:
+            except (StationError, CardError, HsmError) as error:
                 self._said.append(Said(words(error, "ru"), words(error, "en")))
             if then is not None:
                 self.call_from_thread(then)

@@ -12,11 +12,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from card_personalization.chip.errors import Language
+from card_personalization.chip.errors import CardError, Language
 from card_personalization.station.face import CardFace, grouped
-from card_personalization.station.faults import FORESEEN, words
+from card_personalization.station.faults import StationError, words
 from card_personalization.station.screen.phrases import Phrase
 from card_personalization.station.screen.view import Balance, Desk, Said, WalkIn
+from hsm_stub.client.errors import HsmError
 
 POLL_MS: Final = 250
 INPUT_LENGTH_MAX: Final = 32
@@ -94,7 +95,7 @@ class Dialog(ModalScreen[None]):
         def work() -> None:
             try:
                 answer = wish()
-            except FORESEEN as error:
+            except (StationError, CardError, HsmError) as error:
                 said = Said(words(error, "ru"), words(error, "en"))
                 self.app.call_from_thread(self._failed, said)
             else:
