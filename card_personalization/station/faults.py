@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from card_personalization.chip.errors import CardError, Language
+from hsm_stub.client.errors import HsmError
 from processing.wire.api import Problem
 
 
@@ -243,6 +244,10 @@ class CentreRefused(StationError):
             ru=f"{problem.title_ru}{about}. {problem.detail_ru}",
             en=f"{problem.title}{about}. {problem.detail}",
         )
+
+
+FORESEEN: Final = (StationError, CardError, HsmError)
+"""What a station's work may raise; anything else is a mistake and keeps its traceback."""
 
 
 def words(error: BaseException, language: Language) -> str:
