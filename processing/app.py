@@ -19,14 +19,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Annotated, Final
 
 import cyclopts
 import msgspec
-from aiohttp import web
 from cyclopts import Parameter, validators
 from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
@@ -39,28 +38,18 @@ from processing.authorization.expiry import ExpiryStore
 from processing.authorization.model import Asker
 from processing.authorization.targets import Decider
 from processing.authorization.tasks import keep_expiring
-from processing.cards.certificate_status import Issuers, OcspResponder
-from processing.cards.certificates import CertificateStore
-from processing.cards.copies import CopiedCards, card_store
-from processing.cards.issuing import Issuing
-from processing.cards.passport import Passports
-from processing.cards.report_check import IssuingAuthority
-from processing.cards.signing import signer
-from processing.cards.stop_list import StopListStore
 from processing.cards.tasks import keep_issuing, keep_listing
-from processing.exchange.dci.running import running_exchange
-from processing.gateways.http import HttpParts, Probe, http_application, probe_all
+from processing.gateways.http import Probe, probe_all
 from processing.gateways.iso8583 import Gateway
-from processing.gateways.pki import PkiParts
 from processing.gateways.port import GatewayLimits, GatewayMetrics
 from processing.gateways.rate import TERMINAL_RATE_PER_SECOND
+from processing.http_serving import Ground, serving_http, taking
 from processing.journal.lane import Lane, lanes_held
 from processing.kernel.clock import Clock, SystemClock
-from processing.kernel.config import ListenAddress, Settings, read_settings
+from processing.kernel.config import Settings, read_settings
 from processing.kernel.database import DatabasePool, check_durability, open_session
 from processing.kernel.embedded import EmbeddedPostgres
 from processing.kernel.errors import (
-    ConfigurationError,
     DatabaseError,
     DatabaseUnavailableError,
     SpkError,
@@ -77,7 +66,6 @@ from processing.reconciliation.targets import Settling, terminal_settlement
 from processing.terminals.copies import terminal_store
 from processing.terminals.keys import TerminalKeys
 from processing.terminals.network import TerminalNetwork
-from processing.terminals.rules import TerminalRules
 from processing.wire.api import ProbeResult, ProbeStatus
 from processing.wire.iso8583.messages import (
     Network,
@@ -88,7 +76,6 @@ from processing.wire.iso8583.messages import (
 )
 from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import FramingName, ProfileName
-from processing.wire.statement import Domain
 from processing.wire.transaction import Request
 from processing.workers.handing import open_listeners
 from processing.workers.link import WorkerLink
@@ -100,12 +87,6 @@ PARTITIONS_AHEAD_DAYS: Final = 62
 PARTITIONS_CHECK_SECONDS: Final = 6 * 3600
 HSM_READY_TIMEOUT_MS: Final = 10_000
 """How long the centre waits for the key service when both are started together."""
-
-ISSUERS_CHECK_SECONDS: Final = 30
-"""How soon OCSP knows of another issuing CA; a station's report asks at once."""
-
-COPIES_CHECK_SECONDS: Final = 1
-"""How soon a database that was away is told which cards were blocked, replaced or issued."""
 
 COLLECT_AFTER_OBJECTS: Final = 50_000
 """How many more objects there must be before the garbage collector looks for cycles among them."""
@@ -215,7 +196,7 @@ class Centre:
             await rooms.enter_async_context(self._http(pools, hsm, {}, self._own_page))
             gateway = await rooms.enter_async_context(self._gateway(pools, hsm, engine, options))
             listen = self._settings.iso8583_listen
-            with _taking("SPK_ISO8583_LISTEN", listen):
+            with taking("SPK_ISO8583_LISTEN", listen):
                 port = await gateway.listen(listen.host, listen.port)
             self._log.info("serving terminals", host=listen.host, port=port)
             _calm_collector()
@@ -229,7 +210,7 @@ class Centre:
         async with contextlib.AsyncExitStack() as rooms:
             hsm, pools = await self._ground(rooms)
             listen = self._settings.iso8583_listen
-            with _taking("SPK_ISO8583_LISTEN", listen):
+            with taking("SPK_ISO8583_LISTEN", listen):
                 listeners = await open_listeners(listen.host, listen.port)
             for listener in listeners:
                 rooms.callback(listener.close)
@@ -359,80 +340,15 @@ class Centre:
         finally:
             await gateway.close()
 
-    @contextlib.asynccontextmanager
-    async def _http(
+    def _http(
         self,
         pools: TargetPools,
         hsm: AsyncHsmClient,
         probes: Mapping[str, Probe],
         measurements: Measurements,
-    ) -> AsyncIterator[None]:
-        home, clock = self._settings.home, self._clock
-        async with (
-            self._pools(Role.ISSUING) as issuing_pools,
-            running_exchange(home, self._pools, clock, self._log) as exchange,
-        ):
-            cards = card_store(issuing_pools)
-            certificates = CertificateStore(issuing_pools.home)
-            issuers = Issuers(hsm.public_keys)
-            await issuers.renew()
-
-            async def renew() -> IssuingAuthority:
-                await issuers.renew()
-                return IssuingAuthority(issuers.certificates)
-
-            sign_rules = signer(hsm, Domain.PARAMETER_FILE)
-            parts = HttpParts(
-                measurements=measurements,
-                probes={**_probes(pools, hsm), **probes},
-                issuing=Issuing(
-                    cards,
-                    await renew(),
-                    Passports(issuing_pools.home, signer(hsm, Domain.SOCIAL_PASSPORT), self._clock),
-                    self._clock,
-                    renew,
-                    signer(hsm, Domain.TEMPORARY_CARD),
-                ),
-                stop_lists=StopListStore(issuing_pools.home),
-                pki=PkiParts(certificates, OcspResponder(certificates, hsm, issuers), issuers),
-                exchange=exchange,
-                rules=TerminalRules(terminal_store(pools), sign_rules, self._clock),
-            )
-            runner = web.AppRunner(http_application(parts), access_log=None)
-            await runner.setup()
-            listen = self._settings.http_listen
-            site = web.TCPSite(runner, listen.host, listen.port)
-            with _taking("SPK_HTTP_LISTEN", listen):
-                await site.start()
-            self._log.info("serving http", host=listen.host, port=_port_of(runner))
-            loop = asyncio.get_running_loop()
-            renewing = loop.create_task(self._keep_issuers(issuers))
-            copying = None
-            if isinstance(cards, CopiedCards):
-                copying = loop.create_task(self._keep_copies(cards))
-            try:
-                yield
-            finally:
-                renewing.cancel()
-                if copying is not None:
-                    copying.cancel()
-                await runner.cleanup()
-
-    async def _keep_issuers(self, issuers: Issuers) -> None:
-        """Learn of an issuing CA that the key service has since."""
-        while True:
-            await asyncio.sleep(ISSUERS_CHECK_SECONDS)
-            with contextlib.suppress(HsmError):
-                await issuers.renew()
-
-    async def _keep_copies(self, cards: CopiedCards) -> None:
-        """Finish telling the other databases what an interruption left untold."""
-        while True:
-            await asyncio.sleep(COPIES_CHECK_SECONDS)
-            try:
-                await cards.deliver()
-            except DatabaseError as error:
-                self._log.error("cards not copied", fault=str(error))
+    ) -> AbstractAsyncContextManager[None]:
+        ground = Ground(self._settings, pools, hsm, self._pools, self._clock, self._log)
+        return serving_http(ground, {**_probes(pools, hsm), **probes}, measurements)
 
     async def _make_partitions(self, number: int, pool: DatabasePool) -> None:
         today = self._clock.local_date()
@@ -544,20 +460,6 @@ async def _probe_hsm(hsm: AsyncHsmClient) -> ProbeResult:
     return ProbeResult(status=ProbeStatus.OK)
 
 
-@contextlib.contextmanager
-def _taking(variable: str, address: ListenAddress) -> Iterator[None]:
-    """Say in the operator's words why an address cannot be listened on."""
-    try:
-        yield
-    except OSError as error:
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else str(error)
-        raise ConfigurationError(
-            f"{variable}={address} cannot be listened on: {reason}. Stop what listens there, or "
-            f"set {variable} to another host:port"
-        ) from error
-
-
 def _asked_to_stop() -> asyncio.Event:
     """Return what SIGTERM and SIGINT set."""
     stop = asyncio.Event()
@@ -576,10 +478,6 @@ def _command(*words: str) -> list[str]:
     """Return the command line of `spk` with these words, whatever the path says."""
     program = "from processing.cli import main; main()"
     return [sys.executable, "-P", "-c", program, *words]
-
-
-def _port_of(runner: web.AppRunner) -> int:
-    return int(runner.addresses[0][1])
 
 
 def _calm_collector() -> None:
