@@ -6,8 +6,9 @@ import secrets
 from typing import cast
 
 import msgspec
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
 from hsm_stub.certificates import ca_certificate
 from hsm_stub.client.commands import KeyState
@@ -20,6 +21,7 @@ from hsm_stub.keyring import (
     KeyRing,
     MasterKey,
     SigningKey,
+    succession_digest,
 )
 
 MASTER_KEY_BYTES = 32
@@ -81,6 +83,8 @@ def with_next_generation(material: KeyMaterial, key: KeyName, created_at_ms: int
     Raises `RotationRefused` after the last generation.
     """
     made, secret = new_generation(material.ring, key, created_at_ms)
+    if isinstance(key, SigningKey) and made.generation > 1:
+        made = msgspec.structs.replace(made, endorsement=_endorsement(material, key, made))
     return msgspec.structs.replace(
         material,
         ring=with_active(material.ring, made),
@@ -89,6 +93,15 @@ def with_next_generation(material: KeyMaterial, key: KeyName, created_at_ms: int
             SecretKey(key=key.value, generation=made.generation, secret=secret),
         ),
     )
+
+
+def _endorsement(material: KeyMaterial, key: SigningKey, made: KeyEntry) -> bytes:
+    """Return the active generation's signature over the one that takes its place."""
+    before = material.ring.active(key)
+    secret = private_key(material.secret_of(key, before.generation))
+    digest = succession_digest(before, made)
+    r, s = decode_dss_signature(secret.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
+    return r.to_bytes(32) + s.to_bytes(32)
 
 
 def new_generation(ring: KeyRing, key: KeyName, created_at_ms: int) -> tuple[KeyEntry, bytes]:

@@ -6,6 +6,7 @@ one before goes on serving what was made with it until that is gone.
 
 from __future__ import annotations
 
+import hashlib
 from enum import Enum
 from typing import Annotated, Final
 
@@ -17,6 +18,8 @@ from msgspec import Meta
 from hsm_stub.client.commands import KeyState, Refusal
 from hsm_stub.errors import CommandRefused
 from processing.wire.receipt import key_id_of
+from processing.wire.statement import Domain, statement_bytes
+from processing.wire.trust_list import succession_document
 
 GENERATION_MAX: Final = 255
 PkiUrl = Annotated[str, Meta(pattern=r"^(https?://[\x21-\x7e]{1,100}[^/])?\Z")]
@@ -55,7 +58,9 @@ def key_name(text: str) -> KeyName:
 class KeyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One generation of one key.
 
-    `public_point` (65 bytes) is empty for master keys; `certificate` (DER) is the CA's own.
+    `public_point` (65 bytes) is empty for master keys; `certificate` (DER) is the CA's own;
+    `endorsement` the signature of the generation before over a signing key's point
+    (`processing.wire.trust_list`), empty for the first.
     """
 
     key: str
@@ -64,6 +69,7 @@ class KeyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     created_at_ms: int
     public_point: bytes = b""
     certificate: bytes = b""
+    endorsement: bytes = b""
 
     @property
     def key_id(self) -> bytes:
@@ -122,6 +128,14 @@ class KeyRing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Return the ring with `entry` in place of the one of its key and generation."""
         kept = (e for e in self.entries if (e.key, e.generation) != (entry.key, entry.generation))
         return msgspec.structs.replace(self, entries=(*kept, entry))
+
+
+def succession_digest(before: KeyEntry, made: KeyEntry) -> bytes:
+    """Return the digest by whose signature a generation vouches for the one after it."""
+    document = succession_document(made.key, made.generation, made.public_point)
+    sha256 = hashlib.sha256(document).digest()
+    statement = statement_bytes(Domain.KEY_SUCCESSION, before.key_id, sha256)
+    return hashlib.sha256(statement).digest()
 
 
 def same_certificate_key(certificate: bytes, public_point: bytes) -> bool:

@@ -15,6 +15,7 @@ from hsm_stub.keyring import SigningKey
 from hsm_stub.private_file import write_private
 
 FILES_OF_KEYS = {
+    SigningKey.RECEIPT: "receipt-public-key.pem",
     SigningKey.JOURNAL: "journal-public-keys.pem",
     SigningKey.CONTENT: "content-public-keys.pem",
     SigningKey.AUDIT: "audit-public-keys.pem",
@@ -25,21 +26,18 @@ PEM_BYTES_MAX = 64 * 1024
 def write_public_files(folder: Path, public: PublicKeys) -> tuple[Path, ...]:
     """Write the PEM files to `folder`, replacing older ones, and return their paths.
 
-    receipt-public-key.pem holds the active receipt key, issuing-ca.pem every issuing CA whose cards
-    live on, the others every generation of one key. Raises `ServiceError` when the folder cannot be
-    written.
+    Each holds every generation of a key, the newest first; issuing-ca.pem every CA whose cards live
+    on, the one in use first. Raises `ServiceError` when the folder cannot be written.
     """
-    contents = {
-        "receipt-public-key.pem": _key_pem(public.receipt_key),
-        "issuing-ca.pem": b"".join(
-            x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
-            for der in public.issuing_certificates
-        ),
-    }
+    contents = {}
     for key, name in FILES_OF_KEYS.items():
-        points = [one.point for one in public.keys if one.key == key.value]
-        if points:
-            contents[name] = b"".join(_key_pem(point) for point in points)
+        mine = [one for one in public.keys if one.key == key.value]
+        newest_first = sorted(mine, key=lambda one: -one.generation)
+        contents[name] = b"".join(_key_pem(one.point) for one in newest_first)
+    contents["issuing-ca.pem"] = b"".join(
+        x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
+        for der in public.issuing_certificates
+    )
     paths = tuple(folder / name for name in contents)
     try:
         for path, content in zip(paths, contents.values(), strict=True):

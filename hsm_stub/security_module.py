@@ -176,6 +176,7 @@ class SecurityModule:
                     state=entry.state,
                     key_id=entry.key_id,
                     point=entry.public_point,
+                    endorsement=entry.endorsement,
                 )
                 for entry in ring.entries
             ),

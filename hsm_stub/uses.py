@@ -24,6 +24,7 @@ _KEY_OF_DOMAIN: Final = {
     Domain.TEXT_CATALOGUE: SigningKey.CONTENT,
     Domain.TEMPORARY_CARD: SigningKey.CONTENT,
     Domain.REGISTER_MESSAGE: SigningKey.CONTENT,
+    Domain.TRUST_LIST: SigningKey.CONTENT,
 }
 """What a client may have signed. The other domains are the service's own."""
 

@@ -24,7 +24,7 @@ from processing.cards.copies import CopiedCards, card_store
 from processing.cards.issuing import Issuing
 from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority
-from processing.cards.signing import signer
+from processing.cards.signing import content_key_id, signer
 from processing.cards.stop_list import StopListStore
 from processing.cards.store import CardStore
 from processing.exchange.dci.running import running_exchange
@@ -38,6 +38,7 @@ from processing.kernel.roles import Role
 from processing.kernel.target_pools import TargetPools
 from processing.terminals.copies import terminal_store
 from processing.terminals.rules import TerminalRules
+from processing.terminals.trust import TerminalTrust
 from processing.wire.statement import Domain
 
 ISSUERS_CHECK_SECONDS: Final = 30
@@ -82,6 +83,10 @@ async def serving_http(
                 terminal_store(ground.pools),
                 signer(ground.hsm, Domain.PARAMETER_FILE),
                 ground.clock,
+                content_key_id(ground.hsm),
+            ),
+            trust=TerminalTrust(
+                ground.hsm.public_keys, signer(ground.hsm, Domain.TRUST_LIST), ground.clock
             ),
         )
         runner = web.AppRunner(http_application(parts), access_log=None)
@@ -113,7 +118,12 @@ async def _issuing(
     return Issuing(
         cards,
         await renew(),
-        Passports(pools.home, signer(ground.hsm, Domain.SOCIAL_PASSPORT), ground.clock),
+        Passports(
+            pools.home,
+            signer(ground.hsm, Domain.SOCIAL_PASSPORT),
+            ground.clock,
+            content_key_id(ground.hsm),
+        ),
         ground.clock,
         renew,
         signer(ground.hsm, Domain.TEMPORARY_CARD),

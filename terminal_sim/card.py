@@ -38,6 +38,10 @@ class CardRefused(TerminalError):
     """The card is readable but no valid social card; the centre was not asked."""
 
 
+class KeyUnknown(CardRefused):
+    """What is presented is signed with a key that the terminal does not know, or not yet."""
+
+
 class Presented(Protocol):
     """Whatever a citizen presents: a card at the reader, or a code at the scanner."""
 
@@ -59,7 +63,7 @@ class PresentedCard:
     def __init__(
         self,
         client: PivClient,
-        issuing_ca: x509.Certificate,
+        issuing_cas: tuple[x509.Certificate, ...],
         identity: CardIdentity,
         tap_point: bytes,
         valid_to: date,
@@ -68,7 +72,7 @@ class PresentedCard:
         self.identity = identity
         self.valid_to = valid_to
         self._client = client
-        self._issuing_ca = issuing_ca
+        self._issuing_cas = issuing_cas
         self._points = {Slot.CARD_AUTHENTICATION: tap_point}
         self._now_ms = now_ms
 
@@ -79,17 +83,17 @@ class PresentedCard:
         Raises `CardRefused` when the certificate is missing, of another issuer, out of date or of
         another card, and `CardError` when the card cannot be talked to.
         """
-        issuing_ca = _issuing_ca(parameters)
+        issuing_cas = _issuing_cas(parameters)
         client = PivClient(open_channel(transport))
         client.select()
         guid = client.read_chuid().guid
         certificate = _checked_certificate(
-            client.read_certificate(Slot.CARD_AUTHENTICATION), issuing_ca, guid, now_ms
+            client.read_certificate(Slot.CARD_AUTHENTICATION), issuing_cas, guid, now_ms
         )
         number = _card_number(certificate)
         return cls(
             client,
-            issuing_ca,
+            issuing_cas,
             CardIdentity(guid, int(number[6:8]), number),
             _point(certificate),
             certificate.not_valid_after_utc.date(),
@@ -151,7 +155,7 @@ class PresentedCard:
         if slot not in self._points:
             certificate = _checked_certificate(
                 self._client.read_certificate(slot),
-                self._issuing_ca,
+                self._issuing_cas,
                 self.identity.card_id,
                 self._now_ms,
             )
@@ -159,9 +163,9 @@ class PresentedCard:
         return self._points[slot]
 
 
-def _issuing_ca(parameters: ParameterFile) -> x509.Certificate:
+def _issuing_cas(parameters: ParameterFile) -> tuple[x509.Certificate, ...]:
     try:
-        return x509.load_der_x509_certificate(parameters.issuing_ca)
+        return tuple(x509.load_der_x509_certificate(der) for der in parameters.issuing_cas)
     except ValueError as error:
         raise CardRefused(
             "В файле параметров нет сертификата эмиссионного центра: зарегистрируйте терминал",
@@ -170,12 +174,12 @@ def _issuing_ca(parameters: ParameterFile) -> x509.Certificate:
 
 
 def _checked_certificate(
-    der: bytes, issuing_ca: x509.Certificate, guid: bytes, now_ms: int
+    der: bytes, issuing_cas: tuple[x509.Certificate, ...], guid: bytes, now_ms: int
 ) -> x509.Certificate:
-    """Return the certificate if the issuing CA made it for this card and it is in date."""
+    """Return the certificate if an issuing CA made it for this card and it is in date."""
     try:
         certificate = x509.load_der_x509_certificate(der)
-        certificate.verify_directly_issued_by(issuing_ca)
+        certificate.verify_directly_issued_by(_issuer_of(certificate, issuing_cas))
         named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         uris = named.value.get_values_for_type(x509.UniformResourceIdentifier)
     except (
@@ -185,7 +189,7 @@ def _checked_certificate(
         x509.ExtensionNotFound,
         x509.InvalidVersion,
     ) as error:
-        raise CardRefused(
+        raise KeyUnknown(
             "Карта выпущена не этим регионом: её сертификат не от эмиссионного центра",
             "the card was not issued here: its certificate is not of the issuing office",
         ) from error
@@ -202,6 +206,16 @@ def _checked_certificate(
             f"the card is valid until {last:%Y-%m-%d}. Get a new card at the issuing office",
         )
     return certificate
+
+
+def _issuer_of(
+    certificate: x509.Certificate, issuing_cas: tuple[x509.Certificate, ...]
+) -> x509.Certificate:
+    """Return the generation of the issuing CA that the certificate names. Raises ValueError."""
+    for issuing_ca in issuing_cas:
+        if issuing_ca.subject == certificate.issuer:
+            return issuing_ca
+    raise ValueError("no such issuing CA")
 
 
 def _point(certificate: x509.Certificate) -> bytes:

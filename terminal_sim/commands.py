@@ -45,6 +45,7 @@ from terminal_sim.stop_lists import StopListShelf, fetcher
 from terminal_sim.terminal import zone_of
 from terminal_sim.texts import Phrase
 from terminal_sim.till import Till
+from terminal_sim.trust import TrustShelf, trust_fetcher
 from terminal_sim.visit_commands import visit_app
 
 UTILITY_SERVICE: Final = "UTILITY"
@@ -57,7 +58,7 @@ app.command(cancel)
 
 @app.command
 def update(*, desk: Desk, source: Annotated[str | None, Parameter(name="--from")] = None) -> None:
-    """Fetch the newest stop-list, without which no card is served offline, and the newest rules.
+    """Fetch the centre's newest keys, rules, and stop-list, without which nothing is sold offline.
 
     Args:
         source: Address of the centre's HTTP gateway or of a mirror; else as in the parameter file.
@@ -65,6 +66,10 @@ def update(*, desk: Desk, source: Annotated[str | None, Parameter(name="--from")
     try:
         parameters = read_parameters(desk.params)
         desk.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        trust = TrustShelf(desk.state_folder, parameters)
+        trust.renew(trust_fetcher(parameters, source))
+        # What follows may be signed with a key that only the trust list tells.
+        parameters = trust.parameters()
         shelf = StopListShelf(desk.state_folder, parameters.content_keys)
         rules = RulesShelf(desk.state_folder, parameters)
         newer = rules.renew(rules_fetcher(parameters, source))

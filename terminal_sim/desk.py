@@ -20,7 +20,14 @@ from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import SIZE_MAX_BYTES, ParameterFile, ParameterFileError
 from processing.wire.temporary_card import TEXT_LENGTH_MAX
 from processing.wire.transaction import Answer, Evidence, Kind, Line, Right
-from terminal_sim.card import AskPin, Presented, PresentedCard, drawer_card, reader_card
+from terminal_sim.card import (
+    AskPin,
+    KeyUnknown,
+    Presented,
+    PresentedCard,
+    drawer_card,
+    reader_card,
+)
 from terminal_sim.errors import Language, TerminalError
 from terminal_sim.link import Link
 from terminal_sim.order import check_way, holding_for, known_service, named_holder
@@ -31,10 +38,13 @@ from terminal_sim.store import Store
 from terminal_sim.temporary import PresentedCode
 from terminal_sim.terminal import Terminal
 from terminal_sim.texts import Phrase
-from terminal_sim.till import Till
+from terminal_sim.till import NewestKeys, Till
+from terminal_sim.trust import TrustShelf, trust_fetcher
 
 UUID_DIGITS: Final = 32
 PIN_FILE_MAX_BYTES: Final = 64
+LEARN_TIMEOUT_MS: Final = 3_000
+"""Longest wait for newer keys while a citizen stands at the till."""
 
 
 @Parameter(name="*")
@@ -94,14 +104,18 @@ def read_parameters(file: Path) -> ParameterFile:
 @contextmanager
 def open_till(desk: Desk) -> Iterator[Till]:
     """Open the terminal for the time of the block; its state folder is locked meanwhile."""
-    rules = RulesShelf(desk.state_folder, read_parameters(desk.params))
+    trust = TrustShelf(desk.state_folder, read_parameters(desk.params))
+    rules = RulesShelf(desk.state_folder, trust.parameters())
     parameters = rules.parameters()
     with Store.open(desk.state_folder, parameters, now_ms()) as store:
         terminal = Terminal(parameters, store.state, os.urandom)
         link = Link(parameters, now_ms)
         try:
             shelf = StopListShelf(desk.state_folder, parameters.content_keys)
-            yield Till(terminal, store, link, now_ms, pause, shelf.lists, rules.usable_until_ms)
+            # Keys that are too old to be relied on are no ground for a list signed with them.
+            lists = shelf.lists if trust.usable(now_ms()) else None
+            until_ms, learn = rules.usable_until_ms, _learner(desk, trust)
+            yield Till(terminal, store, link, now_ms, pause, lists, until_ms, learn)
         finally:
             link.close()
 
@@ -111,10 +125,14 @@ def follow_rules(desk: Desk, till: Till, mark: str) -> bool:
 
     Raises `TerminalError` when they cannot be had: the terminal goes on by those at hand.
     """
-    shelf = RulesShelf(desk.state_folder, read_parameters(desk.params))
+    trust = TrustShelf(desk.state_folder, read_parameters(desk.params))
+    shelf = RulesShelf(desk.state_folder, trust.parameters())
     parameters = till.terminal.parameters
     if not parameters.content_url or not shelf.behind(mark, now_ms()):
         return False
+    if trust.renew(trust_fetcher(parameters, None)):
+        # The rules may be signed with a key that only the trust list tells.
+        shelf = RulesShelf(desk.state_folder, trust.parameters())
     if not shelf.renew(rules_fetcher(parameters, None)):
         return False
     till.terminal.parameters = shelf.parameters()
@@ -122,15 +140,41 @@ def follow_rules(desk: Desk, till: Till, mark: str) -> bool:
     return True
 
 
+def _learner(desk: Desk, trust: TrustShelf) -> NewestKeys:
+    def learn() -> ParameterFile | None:
+        try:
+            fetch = trust_fetcher(trust.parameters(), None, timeout_ms=LEARN_TIMEOUT_MS)
+            renewed = trust.renew(fetch)
+        except TerminalError:
+            # Whoever wanted the keys says what is missing.
+            return None
+        return RulesShelf(desk.state_folder, trust.parameters()).parameters() if renewed else None
+
+    return learn
+
+
 @contextmanager
 def present_card(desk: Desk, till: Till, reader: str | None = None) -> Iterator[Presented]:
     """Read the card at the reader, the software card or the code, for the time of the block."""
     if desk.qr is not None:
-        yield PresentedCode.read(_scanned(desk.qr), till.terminal.parameters, now_ms())
+        text = _scanned(desk.qr)
+        yield read_presented(
+            till, lambda parameters: PresentedCode.read(text, parameters, now_ms())
+        )
         return
     source = reader_card(reader or desk.reader) if desk.soft is None else drawer_card(desk.soft)
     with source as transport:
-        yield PresentedCard.read(transport, till.terminal.parameters, now_ms())
+        yield read_presented(till, lambda known: PresentedCard.read(transport, known, now_ms()))
+
+
+def read_presented(till: Till, read: Callable[[ParameterFile], Presented]) -> Presented:
+    """Read what is presented; a key that is not known may be one that the centre has since."""
+    try:
+        return read(till.terminal.parameters)
+    except KeyUnknown:
+        if not till.learn_keys():
+            raise
+        return read(till.terminal.parameters)
 
 
 def _scanned(file: Path) -> str:

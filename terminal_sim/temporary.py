@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from card_personalization.chip.ecdsa_signature import raw_from_der
 from processing.wire.parameter_file import ParameterFile
-from processing.wire.temporary_card import TemporaryCard, TemporaryCardError
+from processing.wire.temporary_card import TemporaryCard, TemporaryCardError, TemporaryCardFault
 from processing.wire.transaction import Evidence, IdentifierKind
-from terminal_sim.card import AskPin, CardRefused
+from terminal_sim.card import AskPin, CardRefused, KeyUnknown
 from terminal_sim.terminal import CardIdentity, local_date, zone_of
 
 _PREHASHED: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
@@ -32,7 +32,8 @@ class PresentedCode:
             card = TemporaryCard.decode(text, parameters.content_keys)
             key = ec.derive_private_key(int.from_bytes(card.private_key), ec.SECP256R1())
         except TemporaryCardError as error:
-            raise CardRefused(
+            unknown = error.fault is TemporaryCardFault.KEY_OTHER
+            raise (KeyUnknown if unknown else CardRefused)(
                 f"Код не принят: {error.fault.ru}", f"code not taken: {error.fault.en}"
             ) from error
         except ValueError as error:

@@ -279,7 +279,7 @@ class Terminal:
         if not answer.receipt and not given(answer.outcome):
             return Judgement(Verdict.DECIDED, whole_proof=False)
         try:
-            Receipt.decode(answer.receipt).verify(decision, self.parameters.receipt_public_key)
+            Receipt.decode(answer.receipt).verify(decision, *self.parameters.receipt_keys)
         except ReceiptError as error:
             # The hex-text port has no room for the path; there the MAC alone ties the decision
             # to the signed block.

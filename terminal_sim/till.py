@@ -16,6 +16,7 @@ from processing.wire.iso8583.messages import (
     Totals,
 )
 from processing.wire.outcome import TEXTS, Outcome
+from processing.wire.parameter_file import ParameterFile
 from processing.wire.stop_list import StopLists
 from processing.wire.transaction import (
     Answer,
@@ -47,13 +48,20 @@ from terminal_sim.state import (
     quoted,
 )
 from terminal_sim.store import Store
-from terminal_sim.terminal import Terminal, Verdict, checked, local_date, zone_of
+from terminal_sim.terminal import Doubt, Terminal, Verdict, checked, local_date, zone_of
 
 PAGES_MAX: Final = 64
 """Most pages of rights that one inquiry turns."""
 
 NUMBERS_TRIED_MAX: Final = 3
 """How often a sale takes a new number when the centre says that its number is taken."""
+
+
+KEYS_PAUSE_MS: Final = 60_000
+"""Shortest time between two askings for keys that the terminal does not know."""
+
+NewestKeys = Callable[[], ParameterFile | None]
+"""Fetches the centre's newest keys; the terminal's parameters with them, None if it has them."""
 
 
 class Till:
@@ -71,8 +79,11 @@ class Till:
         pause: Pause,
         stop_lists: StopLists | None = None,
         rules_until_ms: int | None = None,
+        newest_keys: NewestKeys = lambda: None,
     ) -> None:
         self.terminal = terminal
+        self._newest_keys = newest_keys
+        self._keys_asked_ms: int | None = None
         self._stop_lists = stop_lists
         self.rules_until_ms = rules_until_ms
         self.store = store
@@ -312,6 +323,10 @@ class Till:
             repeated=repeated,
             attempts=attempts,
         )
+        doubt = pursuit.judgement and pursuit.judgement.doubt
+        if doubt is Doubt.KEY_OTHER and self.learn_keys():
+            # The centre has a newer receipt key; asking again gets the same decision.
+            pursuit = pursue(self._link, self.terminal, request, self._pause, repeated=True)
         self._record(request.key, pursuit)
         believed = pursuit.judgement and pursuit.judgement.verdict is not Verdict.NOT_BELIEVED
         return Result(
@@ -401,6 +416,21 @@ class Till:
                 "the new key is kept but the centre has not confirmed it yet; the old one stays",
             )
         return key
+
+    def learn_keys(self) -> bool:
+        """Fetch the centre's newest keys since one was met that is not known; whether there are.
+
+        Asked at most once in `KEYS_PAUSE_MS`: anybody may show a card of another region.
+        """
+        now_ms = self._now_ms()
+        if self._keys_asked_ms is not None and now_ms - self._keys_asked_ms < KEYS_PAUSE_MS:
+            return False
+        self._keys_asked_ms = now_ms
+        learnt = self._newest_keys()
+        if learnt is None:
+            return False
+        self.terminal.parameters = learnt
+        return True
 
     def _settle_key(self) -> bool:
         """Try the key that waits for its first use, if any; whether none waits any more."""

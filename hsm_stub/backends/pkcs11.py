@@ -27,7 +27,15 @@ from hsm_stub.certificates import ca_certificate
 from hsm_stub.client.commands import KeyState, Refusal
 from hsm_stub.errors import CommandRefused, KeyFileExists, TokenError
 from hsm_stub.key_material import KeyMaterial, next_generation, private_key, with_active
-from hsm_stub.keyring import KEY_NAMES, KeyEntry, KeyName, KeyRing, MasterKey, SigningKey
+from hsm_stub.keyring import (
+    KEY_NAMES,
+    KeyEntry,
+    KeyName,
+    KeyRing,
+    MasterKey,
+    SigningKey,
+    succession_digest,
+)
 from processing.wire.statement import Domain, statement_bytes
 
 ANSWER_TIMEOUT_MS: Final = 5_000
@@ -131,6 +139,13 @@ class Pkcs11Backend:
             signer = BackendSigner(self, entry)
             der = ca_certificate(signer, self.ring.region_code, created_at_ms, generation)
             entry = msgspec.structs.replace(entry, certificate=der)
+        if isinstance(key, SigningKey) and generation > 1:
+            before = self.ring.active(key)
+            digest = succession_digest(before, entry)
+            endorsed = self._make(
+                Request(do="sign", label=label_of(key, before.generation), data=digest)
+            )
+            entry = msgspec.structs.replace(entry, endorsement=endorsed)
         self._keep(with_active(self.ring, entry))
         return entry
 

@@ -324,13 +324,17 @@ class Refused(_Answer, tag="refused", frozen=True):
 
 
 class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
-    """One generation of one key. Master keys have neither id nor point (65 bytes)."""
+    """One generation of one key. Master keys have neither id nor point (65 bytes).
+
+    `endorsement` is the signature of the generation before (`processing.wire.trust_list`).
+    """
 
     key: str
     generation: int
     state: KeyState
     key_id: bytes = b""
     point: bytes = b""
+    endorsement: bytes = b""
 
 
 class PublicKeys(_Answer, tag="public_keys", frozen=True):

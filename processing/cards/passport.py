@@ -14,10 +14,11 @@ from uuid import UUID
 
 import msgspec
 
-from processing.cards.signing import SignDocument
+from processing.cards.signing import KeyInUse, SignDocument
 from processing.kernel.clock import Clock
 from processing.kernel.database import DatabasePool
 from processing.kernel.errors import DatabaseBusyError
+from processing.wire.signed_map import signer_of
 from processing.wire.social_passport import (
     CATEGORIES_MAX,
     SERVICES_MAX,
@@ -53,12 +54,22 @@ class _LimitRow(msgspec.Struct, frozen=True):
 
 
 class Passports:
-    """Makes passports. The pool acts as spk_issuing."""
+    """Makes passports. The pool acts as spk_issuing.
 
-    def __init__(self, pool: DatabasePool, sign: SignDocument, clock: Clock) -> None:
+    With `key_in_use`, one that an earlier key signed is made anew like one that is due.
+    """
+
+    def __init__(
+        self,
+        pool: DatabasePool,
+        sign: SignDocument,
+        clock: Clock,
+        key_in_use: KeyInUse | None = None,
+    ) -> None:
         self._pool = pool
         self._sign = sign
         self._clock = clock
+        self._key_in_use = key_in_use
 
     async def for_card(self, card_id: UUID, read_by: str) -> bytes | None:
         """Return the signed passport that belongs on this card; None for an unknown card.
@@ -93,6 +104,7 @@ class Passports:
             kept is not None
             and kept["content_sha256"] == content
             and kept["valid_to"] >= min(passport.valid_to, on + timedelta(days=RENEW_WITHIN_DAYS))
+            and (self._key_in_use is None or signer_of(kept["body"]) == await self._key_in_use())
         ):
             body: bytes = kept["body"]
             return body

@@ -121,6 +121,11 @@ async def issue_stop_list(
     else:
         unsigned = new_increment(cards, StopList.read(base.body), clock.utc_ms())
     key_id, signature = await sign(unsigned.document)
+    increment = unsigned.head.kind is ListKind.INCREMENTAL
+    if increment and base is not None and StopList.signer_of(base.body) != key_id:
+        # The content key has a new generation: with the old one retired, the base is worth nothing.
+        unsigned = new_complete_list(cards, region, clock.utc_ms())
+        key_id, signature = await sign(unsigned.document)
     issued = IssuedList(
         number=unsigned.head.number,
         base=unsigned.head.base,

@@ -14,6 +14,7 @@
 | POST /issuing/v1/cards/{card_id}/lost | 201 `LentCard` |
 | GET /terminals/v1/stop-list/… | files, see `processing.gateways.stop_lists` |
 | GET /terminals/v1/rules/… | signed rules, see `processing.gateways.terminal_rules` |
+| GET /terminals/v1/trust | the trust list, see `processing.gateways.terminal_trust` |
 | POST /registry/… , GET /.well-known/jwks.json | `processing.gateways.exchange` |
 | GET, POST /pki/… | CA certificates, revocation lists, OCSP: see `processing.gateways.pki` |
 
@@ -47,8 +48,10 @@ from processing.gateways.problems import (
 )
 from processing.gateways.stop_lists import stop_list_application
 from processing.gateways.terminal_rules import rules_application
+from processing.gateways.terminal_trust import trust_application
 from processing.kernel.metrics import Measurements
 from processing.terminals.rules import TerminalRules
+from processing.terminals.trust import TerminalTrust
 from processing.wire.api import (
     BODY_BYTES_MAX,
     Health,
@@ -82,7 +85,7 @@ class HttpParts:
 
     `issuing` None leaves the issuing API out, `stop_lists` None the stop-lists, `exchange` None the
     paths of the exchange, `pki` None the answers about certificates, `rules` None the rules of
-    terminals.
+    terminals, `trust` None their trust list.
     """
 
     measurements: Measurements
@@ -92,6 +95,7 @@ class HttpParts:
     exchange: Server | None = None
     pki: PkiParts | None = None
     rules: TerminalRules | None = None
+    trust: TerminalTrust | None = None
 
 
 _PARTS: Final = web.AppKey("parts", HttpParts)
@@ -112,6 +116,8 @@ def http_application(parts: HttpParts) -> web.Application:
         app.add_subapp("/terminals/v1/stop-list", stop_list_application(parts.stop_lists))
     if parts.rules is not None:
         app.add_subapp("/terminals/v1/rules", rules_application(parts.rules))
+    if parts.trust is not None:
+        app.add_subapp("/terminals/v1/trust", trust_application(parts.trust))
     if parts.exchange is not None:
         add_exchange(app, parts.exchange)
     if parts.pki is not None:

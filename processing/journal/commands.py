@@ -15,7 +15,7 @@ from processing.journal.receipt_verdict import (
     fault_lines,
     fault_of,
     proven_lines,
-    public_key_of,
+    public_keys_of,
 )
 from processing.wire.receipt_file import SIZE_MAX_BYTES, ReceiptFile, ReceiptFileError
 
@@ -37,13 +37,13 @@ def verify(
     Exits with 0 when the decision is proven, with 1 when it is not, with 2 when a file cannot be
     read.
     """
-    public_key = public_key_of(_key_bytes(key))
+    public_keys = public_keys_of(_key_bytes(key))
     receipt_file = ReceiptFile.decode(_file_bytes(file))
-    fault = fault_of(receipt_file, public_key)
+    fault = fault_of(receipt_file, public_keys)
     if fault is not None:
         print("\n".join(fault_lines(fault, lang)))
         return 1
-    print("\n".join(proven_lines(receipt_file, public_key, lang)))
+    print("\n".join(proven_lines(receipt_file, lang)))
     return 0
 
 

@@ -5,6 +5,7 @@ The words stand in Russian and English beside each other, as in `processing.wire
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final, Literal
@@ -15,12 +16,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from processing.wire.outcome import TEXTS
-from processing.wire.receipt import Receipt, ReceiptError, ReceiptFault, key_id_of
+from processing.wire.receipt import Receipt, ReceiptError, ReceiptFault
 from processing.wire.receipt_file import ReceiptFile
 
 Language = Literal["ru", "en"]
 
-KEY_FILE_BYTES_MAX: Final = 16 * 1024
+KEY_FILE_BYTES_MAX: Final = 64 * 1024
+"""Longest key file: 255 generations are shorter."""
+_PUBLIC_KEY: Final = re.compile(rb"-----BEGIN[^-]*-----.*?-----END[^-]*-----", re.DOTALL)
 _NO_BREAK_SPACE: Final = "\u00a0"
 
 
@@ -114,8 +117,8 @@ FAULTS: Final[dict[ReceiptFault, FaultText]] = {
 }
 
 
-def public_key_of(pem: bytes) -> bytes:
-    """Return the point (65 bytes) of the PEM that `spk hsm export-public` writes.
+def public_keys_of(pem: bytes) -> tuple[bytes, ...]:
+    """Return the points (65 bytes) of the PEM that `spk hsm export-public` writes.
 
     Raises `KeyFileError`.
     """
@@ -126,13 +129,17 @@ def public_key_of(pem: bytes) -> bytes:
             "the key file holds a certificate; give receipt-public-key.pem, which "
             "`spk hsm export-public` writes beside it"
         )
+    blocks = _PUBLIC_KEY.findall(pem)
+    if not blocks:
+        raise _no_public_key()
+    return tuple(_point_of(block) for block in blocks)
+
+
+def _point_of(pem: bytes) -> bytes:
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyFileError(
-            "the key file holds no public key in PEM; give receipt-public-key.pem as "
-            "`spk hsm export-public` writes it"
-        ) from None
+        raise _no_public_key() from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise KeyFileError("the key file holds a key of another kind; a receipt key is EC P-256")
     return key.public_bytes(
@@ -140,10 +147,17 @@ def public_key_of(pem: bytes) -> bytes:
     )
 
 
-def fault_of(file: ReceiptFile, public_key: bytes) -> ReceiptFault | None:
+def _no_public_key() -> KeyFileError:
+    return KeyFileError(
+        "the key file holds no public key in PEM; give receipt-public-key.pem as "
+        "`spk hsm export-public` writes it"
+    )
+
+
+def fault_of(file: ReceiptFile, public_keys: tuple[bytes, ...]) -> ReceiptFault | None:
     """Return why the file's receipt does not prove its decision; None when it does."""
     try:
-        file.verify(public_key)
+        file.verify(*public_keys)
     except ReceiptError as error:
         return error.fault
     return None
@@ -156,12 +170,12 @@ def fault_lines(fault: ReceiptFault, language: Language) -> list[str]:
     return [Phrase.NOT_PROVEN.say(language), *(f"{sentence}." for sentence in sentences)]
 
 
-def proven_lines(file: ReceiptFile, public_key: bytes, language: Language) -> list[str]:
+def proven_lines(file: ReceiptFile, language: Language) -> list[str]:
     """Return what a receipt that was verified proves, and what it does not."""
     rows = [
         Phrase.PROVEN.say(language),
         *_decision_lines(file, language),
-        *_journal_lines(file, public_key, language),
+        *_journal_lines(file, language),
         _claimed_line(file, language),
     ]
     # The file is anybody's: nothing in it may steer the reader's terminal.
@@ -189,7 +203,7 @@ def _decision_lines(file: ReceiptFile, language: Language) -> list[str]:
     return rows
 
 
-def _journal_lines(file: ReceiptFile, public_key: bytes, language: Language) -> list[str]:
+def _journal_lines(file: ReceiptFile, language: Language) -> list[str]:
     receipt = Receipt.decode(bytes.fromhex(file.receipt))
     place = f"{file.lane}-{file.block}-{file.ordinal}"
     return [
@@ -197,9 +211,7 @@ def _journal_lines(file: ReceiptFile, public_key: bytes, language: Language) -> 
             language, time=_time(file.decided_at_ms), day=file.posting_date.isoformat()
         ),
         Phrase.PLACE.say(language, place=place, count=receipt.leaf_count),
-        Phrase.SIGNED.say(
-            language, time=_time(receipt.signed_at_ms), key=key_id_of(public_key).hex()
-        ),
+        Phrase.SIGNED.say(language, time=_time(receipt.signed_at_ms), key=receipt.key_id.hex()),
     ]
 
 

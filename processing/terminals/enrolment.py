@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final
 
 from hsm_stub.client.async_client import AsyncHsmClient
-from hsm_stub.client.commands import KeyState, PublicKeys
 from processing.kernel.config import ListenAddress
 from processing.kernel.errors import ConfigurationError
 from processing.terminals.model import Terminal
 from processing.terminals.store import TerminalStore
+from processing.terminals.trust import content_keys, receipt_keys
 from processing.wire.parameter_file import (
-    CONTENT_KEYS_MAX,
+    ISSUING_CAS_MAX,
     FramingName,
     ParameterFile,
     ProfileName,
 )
-
-CONTENT_KEY: Final = "content signing"
-"""What the key service calls the key that signs files for terminals."""
 
 
 async def parameters_of(
@@ -63,10 +59,10 @@ async def parameters_of(
         exchange_key=await hsm.derive_exchange_key(
             terminal.terminal_id, terminal.exchange_generation, terminal.master_generation
         ),
-        receipt_public_key=public.receipt_key,
-        content_keys=_content_keys(public),
+        receipt_keys=receipt_keys(public),
+        content_keys=content_keys(public),
         content_url=content_url,
-        issuing_ca=public.issuing_certificates[0],
+        issuing_cas=public.issuing_certificates_in_use[:ISSUING_CAS_MAX],
         services=offer.services,
         items=offer.items,
     )
@@ -75,10 +71,3 @@ async def parameters_of(
             f"the parameters of {terminal.terminal_id} are not sound: {'; '.join(faults)}"
         )
     return parameters
-
-
-def _content_keys(public: PublicKeys) -> tuple[bytes, ...]:
-    """Return the points that files may be signed with, the one in use first."""
-    keys = [one for one in public.keys if one.key == CONTENT_KEY and one.point]
-    in_use = sorted(keys, key=lambda one: (one.state is not KeyState.ACTIVE, -one.generation))
-    return tuple(one.point for one in in_use[:CONTENT_KEYS_MAX])

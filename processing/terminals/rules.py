@@ -30,6 +30,9 @@ RULES_LOOKED_UP_MS: Final = 5_000
 Sign = Callable[[bytes], Awaitable[tuple[bytes, bytes]]]
 """Signs a document as rules; returns key id and signature."""
 
+KeyInUse = Callable[[], Awaitable[bytes]]
+"""Tells the id of the key that signs now: what an earlier one signed is signed anew."""
+
 
 class IssuedRules(msgspec.Struct, frozen=True):
     """A file, the tag of its issue, and the mark of its rules."""
@@ -38,15 +41,23 @@ class IssuedRules(msgspec.Struct, frozen=True):
     body: bytes
     mark: str
     issued_at_ms: int
+    key_id: bytes
 
 
 class TerminalRules:
     """Gives each terminal the rules in force today. The store's pool may act as spk_processing."""
 
-    def __init__(self, store: TerminalStore, sign: Sign, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: TerminalStore,
+        sign: Sign,
+        clock: Clock,
+        key_in_use: KeyInUse | None = None,
+    ) -> None:
         self._store = store
         self._sign = sign
         self._clock = clock
+        self._key_in_use = key_in_use
         self._cached: OrderedDict[str, IssuedRules] = OrderedDict()
 
     async def newest(self, terminal_id: str) -> IssuedRules | None:
@@ -67,10 +78,15 @@ class TerminalRules:
         )
         known = self._cached.pop(terminal_id, None)
         aging_ms = now_ms - RULES_RENEWED_MINUTES * 60_000
-        if known is None or known.mark != rules.mark or known.issued_at_ms < aging_ms:
+        if (
+            known is None
+            or known.mark != rules.mark
+            or known.issued_at_ms < aging_ms
+            or (self._key_in_use is not None and known.key_id != await self._key_in_use())
+        ):
             key_id, signature = await self._sign(rules.document)
             file = SignedRules(document=rules.document, key_id=key_id, signature=signature)
-            known = IssuedRules(file.tag, file.encode(), rules.mark, now_ms)
+            known = IssuedRules(file.tag, file.encode(), rules.mark, now_ms, key_id)
         self._cached[terminal_id] = known
         if len(self._cached) > RULES_CACHED_MAX:
             self._cached.popitem(last=False)

@@ -26,6 +26,8 @@ MAC_KEY_BYTES: Final = 16
 EXCHANGE_KEY_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 65
 CONTENT_KEYS_MAX: Final = 16
+RECEIPT_KEYS_MAX: Final = 255
+ISSUING_CAS_MAX: Final = 16
 _OUTCOMES: Final = frozenset(int(outcome) for outcome in Outcome)
 
 
@@ -119,11 +121,11 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `mac_key` is the AES-128 key of generation `key_generation` (DE53), `exchange_key` the AES-256
     key under which the next one comes, empty where keys are changed only by a new file (docs/
-    keys.md); `receipt_public_key` the
-    centre's P-256 point, uncompressed (65 bytes); `content_keys` those that sign stop-lists and
-    other files, the active one first, and `content_url` where the files are; `issuing_ca` the DER
-    certificate that card certificates chain to; `time_zone` the region's IANA name, which gives
-    the business date.
+    keys.md); `receipt_keys` the points (P-256, uncompressed, 65 bytes) of the keys that sign
+    receipts; `content_keys` of those that sign stop-lists and other files, `content_url` where the
+    files are; `issuing_cas` the certificates (DER) that card certificates chain to; of each the
+    one in use first, and a trust list (`processing.wire.trust_list`) takes their place. `time_zone`
+    is the region's IANA name, which gives the business date.
     """
 
     version: int = VERSION
@@ -139,8 +141,8 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     profile: ProfileName = ProfileName.BINARY
     key_generation: int
     mac_key: bytes
-    receipt_public_key: bytes
-    issuing_ca: bytes
+    receipt_keys: tuple[bytes, ...]
+    issuing_cas: tuple[bytes, ...]
     exchange_key: bytes = b""
     content_keys: tuple[bytes, ...] = ()
     content_url: str = ""
@@ -184,16 +186,17 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 f"exchange_key: {EXCHANGE_KEY_BYTES} bytes, or empty",
             ),
             (
-                len(self.receipt_public_key) == PUBLIC_KEY_BYTES
-                and self.receipt_public_key[0] == 4,
-                f"receipt_public_key: an uncompressed point of {PUBLIC_KEY_BYTES} bytes",
+                1 <= len(self.receipt_keys) <= RECEIPT_KEYS_MAX and _are_points(self.receipt_keys),
+                f"receipt_keys: 1 to {RECEIPT_KEYS_MAX} points of {PUBLIC_KEY_BYTES} bytes",
             ),
             (
-                len(self.content_keys) <= CONTENT_KEYS_MAX
-                and all(len(key) == PUBLIC_KEY_BYTES and key[0] == 4 for key in self.content_keys),
+                len(self.content_keys) <= CONTENT_KEYS_MAX and _are_points(self.content_keys),
                 f"content_keys: at most {CONTENT_KEYS_MAX} points of {PUBLIC_KEY_BYTES} bytes",
             ),
-            (bool(self.issuing_ca), "issuing_ca: a certificate (DER)"),
+            (
+                1 <= len(self.issuing_cas) <= ISSUING_CAS_MAX and all(self.issuing_cas),
+                f"issuing_cas: 1 to {ISSUING_CAS_MAX} certificates (DER)",
+            ),
             (len(self.services) <= SERVICES_MAX, f"services: at most {SERVICES_MAX}"),
             (len(self.items) <= ITEMS_MAX, f"items: at most {ITEMS_MAX}"),
             (_all_differ([s.service for s in self.services]), "services: each only once"),
@@ -215,6 +218,10 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def _is_terminal_id(value: str) -> bool:
     return len(value) == 8 and value.isascii() and value.isalnum() and value == value.upper()
+
+
+def _are_points(keys: tuple[bytes, ...]) -> bool:
+    return all(len(key) == PUBLIC_KEY_BYTES and key[0] == 4 for key in keys)
 
 
 def _all_differ(values: list[str]) -> bool:

@@ -105,17 +105,19 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         names = cls.__struct_fields__[:-1]
         return cls(**dict(zip(names, fields, strict=True)), path=path)
 
-    def verify(self, decision: Decision, public_key: bytes) -> None:
+    def verify(self, decision: Decision, *public_keys: bytes) -> None:
         """Raise `ReceiptError` unless this receipt proves `decision`.
 
-        `public_key` is the centre's receipt key, an uncompressed P-256 point (65 bytes).
+        `public_keys` are the centre's receipt keys of all times, uncompressed P-256 points (65
+        bytes).
         """
         place = (decision.lane, decision.block, decision.ordinal)
         if place != (self.lane, self.block, self.ordinal):
             raise ReceiptError(ReceiptFault.OTHER_PLACE)
-        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public_key)
-        if self.key_id != key_id_of(public_key):
+        point = next((one for one in public_keys if key_id_of(one) == self.key_id), None)
+        if point is None:
             raise ReceiptError(ReceiptFault.KEY_OTHER)
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
         if self.leaf_count > 1 and not self.path:
             raise ReceiptError(ReceiptFault.PATH_MISSING)
         leaf = leaf_hash(decision_bytes(decision))

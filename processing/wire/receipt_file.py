@@ -147,12 +147,12 @@ class ReceiptFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             lines=tuple(DecidedLine(x.covered_kopecks, x.paid_kopecks) for x in self.lines),
         )
 
-    def verify(self, public_key: bytes) -> None:
+    def verify(self, *public_keys: bytes) -> None:
         """Raise `receipt.ReceiptError` unless the receipt proves this decision.
 
-        `public_key` is the centre's receipt key, an uncompressed P-256 point (65 bytes).
+        `public_keys` are the centre's receipt keys, uncompressed P-256 points (65 bytes).
         """
-        Receipt.decode(_unhex(self.receipt)).verify(self.decision, public_key)
+        Receipt.decode(_unhex(self.receipt)).verify(self.decision, *public_keys)
 
 
 def _unhex(text: str) -> bytes:

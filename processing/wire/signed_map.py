@@ -47,6 +47,15 @@ def seal(document: bytes, key_id: bytes, signature: bytes) -> bytes:
     return cbor2.dumps([document, key_id, signature], canonical=True)
 
 
+def signer_of(data: bytes) -> bytes:
+    """Return the id of the key that a sealed map names; raises `SignedMapError` for no map."""
+    match _loaded(data):
+        case [bytes(), bytes() as key_id, bytes()]:
+            return key_id
+        case _:
+            raise SignedMapError(MapFault.UNREADABLE)
+
+
 def open_sealed(data: bytes, domain: Domain, public_keys: Sequence[bytes]) -> Any:
     """Return the map in `data`; raises `SignedMapError` unless one of the keys signed it.
 

@@ -36,6 +36,8 @@ class Domain(Enum):
     CARD_BATCH = "card batch"
     KEY_AUDIT = "key audit"
     KEY_CEREMONY = "ceremony"
+    TRUST_LIST = "trust list"
+    KEY_SUCCESSION = "next key"
 
 
 class StatementFault(Enum):

@@ -120,6 +120,11 @@ class StopList(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return the file: the document with its signature."""
         return b"".join([self.document, key_id, signature])
 
+    @staticmethod
+    def signer_of(data: bytes) -> bytes:
+        """Return the id of the key that a list's file names as its signer."""
+        return data[-_KEY_ID_BYTES - SIGNATURE_BYTES : -SIGNATURE_BYTES]
+
     @classmethod
     def decode(cls, data: bytes, public_keys: Sequence[bytes]) -> Self:
         """Return the list in `data`; raises `StopListError` unless one of the keys signed it.

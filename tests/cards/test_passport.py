@@ -11,6 +11,7 @@ import pytest
 from processing.cards.passport import RENEW_WITHIN_DAYS, VALID_DAYS, Passports
 from processing.kernel.clock import ManualClock
 from processing.kernel.database import DatabasePool
+from processing.wire.receipt import key_id_of
 from processing.wire.social_passport import OfflineLimit, SocialPassport
 from processing.wire.statement import Domain
 from tests.cards import population as p
@@ -92,6 +93,21 @@ async def desk(populated: Database, issuing_pool: DatabasePool) -> Desk:
         ),
     )
     return desk
+
+
+async def test_a_new_key_signs_anew_what_the_one_before_signed(
+    desk: Desk, issuing_pool: DatabasePool
+) -> None:
+    in_use = key_id_of(PUBLIC_KEY)
+
+    async def key_in_use() -> bytes:
+        return in_use
+
+    sign = signer_of(Domain.SOCIAL_PASSPORT)
+    desk.passports = Passports(issuing_pool, sign, desk.clock, key_in_use)
+    assert [(await desk.passport()).number for _ in range(2)] == [1, 1]
+    in_use = bytes(8)
+    assert (await desk.passport()).number == 2
 
 
 async def test_a_citizen_without_categories_has_what_anybody_has(desk: Desk) -> None:

@@ -97,6 +97,17 @@ async def test_of_two_who_issue_the_same_number_one_is_told(issuing_pool: Databa
     assert await store.newest(complete=True) == first
 
 
+async def test_a_new_key_begins_with_a_complete_list(issuing_pool: DatabasePool) -> None:
+    store = StopListStore(issuing_pool)
+
+    async def sign_with_the_next(document: bytes) -> tuple[bytes, bytes]:
+        return bytes(8), (await sign(document))[1]
+
+    signers = (sign, sign, sign_with_the_next, sign_with_the_next)
+    issued = [await issue_stop_list(store, signer, 99, CLOCK) for signer in signers]
+    assert [one.complete for one in issued] == [True, False, True, False]
+
+
 async def test_nothing_is_kept_when_nobody_signs(issuing_pool: DatabasePool) -> None:
     async def away(_document: bytes) -> tuple[bytes, bytes]:
         raise ConnectionError("the key service is away")

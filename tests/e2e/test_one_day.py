@@ -230,16 +230,16 @@ def check(deed: Deed, result: Result, parameters: ParameterFile) -> None:
     if deed.act in (Act.SELL, Act.RESERVE):
         expected = Evidence.PIN if deed.service == "CERTIFICATE" else Evidence.TAP
         assert result.request.evidence is expected
-    check_receipt(result.request, answer, parameters.receipt_public_key)
+    check_receipt(result.request, answer, *parameters.receipt_keys)
 
 
-def check_receipt(request: Request, answer: Answer, public_key: bytes) -> None:
+def check_receipt(request: Request, answer: Answer, *public_keys: bytes) -> None:
     """Verify a receipt as anyone may, also from its file; another amount must break it."""
     assert answer.decision is not None
-    Receipt.decode(answer.receipt).verify(answer.decision, public_key)
+    Receipt.decode(answer.receipt).verify(answer.decision, *public_keys)
     items = tuple(line.item for line in request.lines)
     file = ReceiptFile.of(request.key, items, answer.decision, answer.receipt)
-    ReceiptFile.decode(file.encode()).verify(public_key)
+    ReceiptFile.decode(file.encode()).verify(*public_keys)
 
 
 def csv_sums(path: Path) -> Amounts:

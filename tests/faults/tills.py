@@ -225,8 +225,8 @@ def _parameters(
         key_generation=1,
         mac_key=mac_key,
         exchange_key=exchange_key,
-        receipt_public_key=live.receipt_public_key,
-        issuing_ca=b"none: the town's cards are not read",
+        receipt_keys=(live.receipt_public_key,),
+        issuing_cas=(b"none: the town's cards are not read",),
         services=(
             ServiceParameters(
                 service="MED",

@@ -14,7 +14,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from hsm_stub.client.commands import PublicKeys
+from hsm_stub.client.commands import PublicKey, PublicKeys
+from hsm_stub.client.enums import KeyState
 from hsm_stub.public_files import write_public_files
 from processing.cli import EXTRAS, run
 from processing.journal.commands import app
@@ -259,13 +260,22 @@ def test_a_file_that_is_not_there(
     assert f"{nowhere} cannot be read: No such file or directory" in capsys.readouterr().err
 
 
-def test_the_key_that_the_key_service_exports(
+def generation(number: int, scalar: int) -> PublicKey:
+    """Return a generation of the receipt key."""
+    state = KeyState.ACTIVE if number == 2 else KeyState.RETIRING
+    return PublicKey(key="receipt signing", generation=number, state=state, point=point_of(scalar))
+
+
+def test_a_receipt_of_any_generation_by_the_keys_that_the_key_service_exports(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     public = PublicKeys(
-        receipt_key=point_of(RECEIPT_SCALAR), receipt_key_id=bytes(8), issuing_certificates=()
+        receipt_key=point_of(RECEIPT_SCALAR),
+        receipt_key_id=bytes(8),
+        issuing_certificates=(),
+        keys=(generation(2, CARD_SCALAR), generation(1, RECEIPT_SCALAR)),
     )
-    exported, _ = write_public_files(tmp_path / "public", public)
+    exported = write_public_files(tmp_path / "public", public)[0]
     assert verdict_on(tmp_path, FILE.encode(), exported) == 0
     assert "ДОКАЗАНО" in capsys.readouterr().out
 

@@ -123,7 +123,7 @@ def test_a_key_that_is_not_the_certificates_is_noticed() -> None:
 
 def test_damaged_parameters_are_told() -> None:
     with pytest.raises(CardRefused, match="enrol"):
-        presented(world.issued_card(), world.parameters(issuing_ca=b"\x30\x00"))
+        presented(world.issued_card(), world.parameters(issuing_cas=(b"\x30\x00",)))
 
 
 def test_a_wrong_pin_counts_down_to_a_block() -> None:

@@ -203,8 +203,8 @@ def parameters(port: int = 1, **changes: object) -> ParameterFile:
         key_generation=1,
         mac_key=MAC_KEY,
         exchange_key=EXCHANGE_KEY,
-        receipt_public_key=point_of(RECEIPT_KEY),
-        issuing_ca=ca_certificate().public_bytes(Encoding.DER),
+        receipt_keys=(point_of(RECEIPT_KEY),),
+        issuing_cas=(ca_certificate().public_bytes(Encoding.DER),),
         services=SERVICES,
         items=ITEMS,
     )

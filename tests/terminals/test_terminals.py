@@ -171,10 +171,10 @@ def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> 
         key_generation=7,
         mac_key=key,
         exchange_key=exchange_key,
-        receipt_public_key=public.receipt_key,
+        receipt_keys=(public.receipt_key,),
         content_keys=(public.active_point("content signing"),),
         content_url="http://centre.example:8580",
-        issuing_ca=public.issuing_certificates[0],
+        issuing_cas=public.issuing_certificates[:1],
         services=(
             ServiceParameters(
                 service="CERTIFICATE",
