@@ -27,10 +27,14 @@ from cryptography.x509 import ocsp
 from card_personalization.chip.piv.objects import Slot
 from card_personalization.chip.softcard.card import SoftCard
 from card_personalization.chip.transport.inprocess import InProcessTransport
+from card_personalization.station.card_keys import ServiceKeys
 from card_personalization.station.centre import CentreClient
-from card_personalization.station.issuing import issue_card
+from card_personalization.station.issuing import Outcome as Done
+from card_personalization.station.issuing import Station
+from card_personalization.station.journal import Journal
+from card_personalization.station.lot import Lot
+from card_personalization.station.orders import WalkIn
 from card_personalization.station.passport import refresh_passport
-from card_personalization.station.steps import Workplace
 from hsm_stub.client.async_client import AsyncHsmClient
 from hsm_stub.client.client import HsmClient
 from hsm_stub.client.enums import KeyState
@@ -111,14 +115,14 @@ class House:
     def issue(self, who: str) -> None:
         """Write a card."""
         self.cards[who] = SoftCard()
-        place = Workplace(
-            card=client_of(self.cards[who]),
-            centre=self.client,
-            hsm=self.hsm,
-            request=OrderRequest(snils=load_cast().member(who).snils),
-            hand_over=lambda _: None,
-        )
-        issue_card(place, lambda _: None)
+        request = OrderRequest(snils=load_cast().member(who).snils)
+        with Journal.open(self.town.folder / "station") as journal:
+            station = Station(
+                journal, ServiceKeys(self.hsm), Lot(), lambda _letter, _: None, self.client
+            )
+            order = WalkIn(self.client, request)
+            served = station.serve(client_of(self.cards[who]), order, lambda _: None)
+        assert served.outcome is Done.ISSUED, served.text("en")
 
     def spk(self, *words: str) -> None:
         """Run a command of the centre's or the terminal's operator."""
