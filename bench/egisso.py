@@ -185,13 +185,18 @@ async def _fill(embedded: EmbeddedPostgres, facts: int) -> None:
     dsn = embedded.superuser_dsn(DATABASE)
     await migrate(dsn, read_sql_folder(sql_root()))
     connection = await asyncpg.connect(dsn, command_timeout=None)
+    await fill(connection, facts)
+    await connection.close()
+
+
+async def fill(connection: asyncpg.Connection, facts: int) -> None:
+    """Write a town in which so many people were given something in the month."""
     # Making the town is no part of what is measured.
     await connection.execute("SET synchronous_commit = off")
     for statements in (FILL[2], FILL[0].replace("$facts", str(facts)), FILL[1]):
         async with connection.transaction():
             await connection.execute(statements)
     await connection.execute("ANALYZE")
-    await connection.close()
 
 
 def _show(title: str, measured: Measured) -> None:

@@ -56,7 +56,6 @@ EXTRAS = {
     "pkcs11": "pkcs11",
     "prometheus_client": "centre",
     "pyarrow": "archive",
-    "python_calamine": "centre",
     "rapidfuzz": "centre",
     "shamir_mnemonic": "ceremony",
     "segno": "centre",

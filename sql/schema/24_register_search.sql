@@ -39,6 +39,23 @@ RETURN translate(p_word, 'абвгдежзийклмнопрстуфхцчшщъ
 CREATE INDEX name_word_typos ON register.name_word
 USING gin (register.in_ascii(word) register.gin_trgm_ops);
 
+-- A word and what is left of it when any one letter is left out, as hashes. Two words that share
+-- one are a slip of the pen apart: a letter wrong, missing, added, or exchanged with the next. Not
+-- in SQL, which takes ten times as long to begin a query for each word.
+CREATE FUNCTION register.slips(p_word text) RETURNS integer[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
+DECLARE
+    found integer[] := ARRAY[hashtext(p_word)];
+BEGIN
+    FOR letter IN 1..length(p_word) LOOP
+        found := found || hashtext(overlay(p_word PLACING '' FROM letter FOR 1));
+    END LOOP;
+    RETURN found;
+END
+$$;
+
+CREATE INDEX name_word_slips ON register.name_word USING gin (register.slips(word));
+
 CREATE INDEX citizen_by_last_name ON register.citizen (
     register.name_key(last_name), register.name_key(first_name), birth_date, citizen_id
 );

@@ -1,13 +1,15 @@
 """XLSX workbooks: the first visible sheet with anything in it, its cells with their types.
 
-The container is looked into before a library unpacks it (ECMA-376, part 2: a ZIP archive): macros,
-a password, an archive that unpacks to more than its declared or permitted size are refused. The
-sheet is then held in memory by calamine; the guide states how much that takes.
+The container is looked into before anything is made of it (ECMA-376, part 2: a ZIP archive):
+macros, a password, an archive that unpacks to more than its declared or permitted size are refused.
+Rows are then read one at a time; of the workbook only its different texts are held in memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import itertools
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import python_calamine
+from lxml import etree
 
 from processing.register.importing.errors import ImportRefused
 from processing.register.importing.sheet import (
@@ -26,6 +28,15 @@ from processing.register.importing.sheet import (
     Format,
     Record,
     sha256_of,
+)
+from processing.register.importing.xlsx_parts import (
+    TEXT_BYTES_MAX,
+    Parts,
+    SheetPart,
+    Shown,
+    Texts,
+    text_of,
+    unescaped,
 )
 
 UNPACKED_BYTES_MAX: Final = 3 * 1024**3
@@ -50,29 +61,43 @@ ZIP_MAGIC: Final = b"PK\x03\x04"
 OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
-class XlsxFile:
-    """A surveyed workbook, kept open: reading a million rows into memory takes its time."""
+_DAY_ZERO: Final = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - a cell has no time zone
+_DAY_ZERO_1904: Final = dt.datetime(1904, 1, 1)  # noqa: DTZ001
+_FALSE_LEAP_DAY: Final = 60
+"""The 29 February 1900 that there never was, but spreadsheets count."""
 
-    def __init__(self, path: Path, form: Form, workbook: python_calamine.CalamineWorkbook) -> None:
+
+class XlsxFile:
+    """A surveyed workbook."""
+
+    def __init__(self, path: Path, form: Form, sheet: SheetPart, width: int) -> None:
         self.path: Final = path
         self.form: Final = form
-        self._sheet: Final = workbook.get_sheet_by_name(form.sheet)
+        self._sheet: Final = sheet
+        self._width: Final = width
 
     def records(self) -> Iterator[Record]:
         """Give all rows of the sheet from the first on."""
-        return _records(self._sheet)
+        with _opened(self.path) as parts:
+            rows = _Rows(parts.texts(), parts.styles(), from_1904=parts.counts_from_1904())
+            records = rows.read(parts, self._sheet.part, self._width)
+            yield from itertools.islice(records, self.form.record_count)
 
 
 def survey_xlsx(path: Path) -> XlsxFile:
     """Look at a whole workbook; raises `ImportRefused`, `OSError`."""
     sha256, size_bytes = sha256_of(path)
     _look_into(path)
-    workbook = _opened(path)
-    name, count = _sheet_of(path, workbook)
+    with _opened(path) as parts:
+        sheet, count, width = _sheet_of(path, parts)
     form = Form(
-        format=Format.XLSX, sha256=sha256, size_bytes=size_bytes, record_count=count, sheet=name
+        format=Format.XLSX,
+        sha256=sha256,
+        size_bytes=size_bytes,
+        record_count=count,
+        sheet=sheet.name,
     )
-    return XlsxFile(path, form, workbook)
+    return XlsxFile(path, form, sheet, width)
 
 
 def is_workbook(path: Path) -> bool:
@@ -101,19 +126,104 @@ def unpack(raw: bytes) -> list[Cell]:
     return [_unpacked(each) for each in msgspec.json.decode(raw)]
 
 
-def _records(sheet: python_calamine.CalamineSheet) -> Iterator[Record]:
-    start = sheet.start
-    offset: list[Cell] = [None] * (start[1] if start is not None else 0)
-    for row, values in enumerate(sheet.iter_rows(), start=1):
-        cells: list[Cell] = offset + [None if value == "" else value for value in values]
-        broken = None
-        for cell in cells:
-            if isinstance(cell, str) and len(cell) > CELL_CHARACTERS_MAX:
-                broken = (
-                    f"в ячейке больше {CELL_CHARACTERS_MAX} знаков; сократите её",
-                    f"a cell holds more than {CELL_CHARACTERS_MAX} characters; shorten it",
-                )
-        yield Record(row, cells, broken=broken)
+class _Rows:
+    """Makes records of a sheet's rows."""
+
+    def __init__(self, texts: Texts, styles: list[Shown], *, from_1904: bool) -> None:
+        self._texts = texts
+        self._styles = styles
+        self._day_zero = _DAY_ZERO_1904 if from_1904 else _DAY_ZERO
+        self._places: dict[str, int] = {}
+
+    def read(self, parts: Parts, part: str, width: int) -> Iterator[Record]:
+        """Give the rows of a sheet, those that the file leaves out too, `width` cells each."""
+        before = 0
+        for row in parts.elements(part, "row"):
+            number = _number_of(row, before)
+            for left_out in range(before + 1, number):
+                yield Record(left_out, [None] * width)
+            before = number
+            cells: list[Cell] = [None] * width
+            broken = None
+            place = -1
+            for cell in row:
+                place = self._place_of(cell.get("r"), place)
+                value = self._value(cell)
+                if value is None or value == "":
+                    continue
+                cells[place] = value
+                if isinstance(value, str) and len(value) > CELL_CHARACTERS_MAX:
+                    broken = (
+                        f"в ячейке больше {CELL_CHARACTERS_MAX} знаков; сократите её",
+                        f"a cell holds more than {CELL_CHARACTERS_MAX} characters; shorten it",
+                    )
+            yield Record(number, cells, broken=broken)
+
+    def _place_of(self, reference: str | None, before: int) -> int:
+        if reference is None:
+            return before + 1
+        letters = reference.rstrip("0123456789")
+        place = self._places.get(letters)
+        if place is None:
+            place = self._places[letters] = column_place(letters)
+        return place
+
+    def _value(self, cell: Any) -> Cell:
+        """Return what a cell holds (§18.3.1.4, §18.18.11); of a formula its last result."""
+        kind = cell.get("t", "n")
+        if kind == "inlineStr":
+            return next((text_of(each) for each in cell if each.tag.endswith("}is")), None)
+        text = next((each.text for each in cell if each.tag.endswith("}v")), None)
+        if text is None:
+            return None
+        match kind:
+            case "s":
+                return self._texts[int(text)]
+            case "n":
+                return self._number(float(text), cell.get("s"))
+            case "b":
+                return text.strip() in ("1", "true")
+            case "d":
+                moment = dt.datetime.fromisoformat(text)
+                return moment.date() if moment.time() == dt.time() else moment
+            case _:
+                # a formula's text, or an error such as #N/A
+                return unescaped(text)
+
+    def _number(self, number: float, style: str | None) -> Cell:
+        shown = self._styles[int(style)] if style and int(style) < len(self._styles) else None
+        if shown is Shown.DURATION:
+            return dt.timedelta(days=number)
+        if shown is not Shown.MOMENT:
+            return number
+        days = number
+        if self._day_zero is _DAY_ZERO and days < _FALSE_LEAP_DAY:
+            days += 1
+        try:
+            moment = self._day_zero + dt.timedelta(seconds=round(days * 86_400, 3))
+        except OverflowError:
+            return number
+        if 0 <= number < 1:
+            return moment.time()
+        return moment.date() if moment.time() == dt.time() else moment
+
+
+def column_place(letters: str) -> int:
+    """Return a column's place from 0 by its letters, such as 27 for AB. Raises `ValueError`."""
+    place = 0
+    for letter in letters.upper():
+        if not "A" <= letter <= "Z":
+            raise ValueError(letters)
+        place = 26 * place + ord(letter) - ord("A") + 1
+    return place - 1
+
+
+def _number_of(row: Any, before: int) -> int:
+    """Return a row's number, which may be left out where it is the next one."""
+    number = int(row.get("r", before + 1))
+    if number <= before:
+        raise ValueError(number)
+    return number
 
 
 def _look_into(path: Path) -> None:
@@ -162,33 +272,62 @@ def _refuse_contents(path: Path, parts: list[zipfile.ZipInfo]) -> None:
         )
 
 
-def _sheet_of(path: Path, workbook: python_calamine.CalamineWorkbook) -> tuple[str, int]:
-    """Return the first visible sheet that holds anything, and its number of rows."""
-    for found in workbook.sheets_metadata:
-        if found.visible != python_calamine.SheetVisibleEnum.Visible:
+def _sheet_of(path: Path, parts: Parts) -> tuple[SheetPart, int, int]:
+    """Return the first visible sheet that holds anything, its number of rows and of columns."""
+    for sheet in parts.sheets():
+        rows, columns = _extent_of(parts, sheet.part)
+        if not rows:
             continue
-        if found.typ != python_calamine.SheetTypeEnum.WorkSheet:
-            continue
-        sheet = workbook.get_sheet_by_name(found.name)
-        if sheet.start is None or sheet.end is None:
-            continue
-        rows, columns = sheet.end[0] + 1, sheet.end[1] + 1
         if columns > COLUMNS_MAX or rows > ROWS_MAX:
             raise _refused(
                 path,
-                f"лист «{found.name}»: столбцов {columns} (можно {COLUMNS_MAX}), строк {rows}"
+                f"лист «{sheet.name}»: столбцов {columns} (можно {COLUMNS_MAX}), строк {rows}"
                 f" (можно {ROWS_MAX}); удалите лишнее",
-                f"sheet “{found.name}”: {columns} columns (at most {COLUMNS_MAX}), {rows} rows"
+                f"sheet “{sheet.name}”: {columns} columns (at most {COLUMNS_MAX}), {rows} rows"
                 f" (at most {ROWS_MAX}); remove what is not needed",
             )
-        return found.name, rows
+        return sheet, rows, columns
     raise _refused(path, "в книге нет листа с данными", "no sheet of the workbook holds data")
 
 
-def _opened(path: Path) -> python_calamine.CalamineWorkbook:
+def _extent_of(parts: Parts, part: str) -> tuple[int, int]:
+    """Return the last row and column of a sheet with something in it, from 1; 0, 0: none has."""
+    rows = columns = number = 0
+    for row in parts.elements(part, "row"):
+        number = _number_of(row, number)
+        count = len(row)
+        # What is empty but has a format mostly stands behind the last value.
+        for back in range(1, count + 1):
+            cell = row[-back]
+            if len(cell):
+                reference = cell.get("r")
+                place = (
+                    count - back
+                    if reference is None
+                    else column_place(reference.rstrip("0123456789"))
+                )
+                rows, columns = number, max(columns, place + 1)
+                break
+    return rows, columns
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Parts]:
+    """Open a workbook; whatever is wrong inside it is a refusal."""
     try:
-        return python_calamine.load_workbook(path)
-    except python_calamine.CalamineError:
+        with zipfile.ZipFile(path) as archive:
+            yield Parts(archive)
+    except OverflowError:
+        raise _refused(
+            path,
+            f"в книге больше {TEXT_BYTES_MAX // 1024**2} МиБ разных текстов; сохраните её как .csv",
+            f"the workbook has more than {TEXT_BYTES_MAX // 1024**2} MiB of different texts; save"
+            " it as .csv",
+        ) from None
+    except (
+        etree.XMLSyntaxError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError,
+        IndexError,
+    ):  # fmt: skip
         raise _damaged(path) from None
 
 

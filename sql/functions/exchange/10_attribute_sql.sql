@@ -1,10 +1,12 @@
 -- How an attribute of exchange/dci/attributes.py is read of register.citizen AS c; NULL: there is
 -- no such attribute. What has many values is compared inside an EXISTS that takes the comparison
--- at its $.
+-- at its $. `looked_up` is the expression of an index that finds equal texts, its argument at @.
 CREATE OR REPLACE FUNCTION exchange.attribute_sql(p_attribute text)
-RETURNS TABLE (expression text, value_type text, place text)
+RETURNS TABLE (expression text, value_type text, place text, looked_up text)
 LANGUAGE sql IMMUTABLE AS $$
-SELECT a.expression, a.value_type, a.place
+SELECT
+    a.expression, a.value_type, a.place,
+    CASE WHEN p_attribute IN ('surname', 'given_name') THEN 'register.name_key(@)' END
 FROM (VALUES
     ('snils', 'c.snils', 'text', '$'),
     ('enp', 'c.enp', 'text', '$'),

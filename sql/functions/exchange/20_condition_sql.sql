@@ -31,7 +31,15 @@ BEGIN
             WHEN 'gt' THEN '>' WHEN 'ge' THEN '>='
         END,
         string_agg(format('%L::%s', v, meant.value_type), ', ')
-    ) INTO STRICT comparison
+    ) || CASE WHEN meant.looked_up IS NOT NULL AND p_condition ->> 'operator' IN ('eq', 'in')
+        -- The same once more, as the index has it.
+        THEN format(
+            ' AND %s IN (%s)',
+            replace(meant.looked_up, '@', meant.expression),
+            string_agg(replace(meant.looked_up, '@', format('%L', v)), ', ')
+        )
+        ELSE ''
+    END INTO STRICT comparison
     FROM jsonb_array_elements_text(p_condition -> 'values') AS v;
     RETURN replace(meant.place, '$', comparison);
 END

@@ -1,13 +1,15 @@
 -- What was provided in a month by this database's journal: net quantity and covered kopecks of
 -- each entitlement and unit. A return and a reversal count in the month of what they take back, so
--- that a month can be told anew and its facts are corrected.
+-- that a month can be told anew and its facts are corrected. A whole month is read, so rows are
+-- brought together by hashing, with the memory for it.
 CREATE OR REPLACE FUNCTION exchange.provided(p_first date, p_last date)
 RETURNS TABLE (
     entitlement_id uuid, holder_id uuid, measure text, category text, unit_okei smallint,
     scale smallint, quantity bigint, covered_kopecks bigint, decided_on date, valid_from date,
     valid_to date
 )
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog SET work_mem = '64MB' SET enable_nestloop = off AS $$
 WITH counted AS (
     SELECT
         e.bucket, e.business_date, e.terminal_id, e.stan, e.message_class, e.assigned, e.holder_id

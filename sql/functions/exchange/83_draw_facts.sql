@@ -5,7 +5,10 @@
 CREATE OR REPLACE FUNCTION exchange.draw_facts(
     p_period date, p_by text, p_at timestamptz, p_gone boolean
 ) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- What was gathered just now has no statistics: whatever the planner makes of a million rows, it
+-- is to hash them.
+SET work_mem = '64MB' SET enable_nestloop = off AS $$
 DECLARE
     month_end CONSTANT date := (p_period + interval '1 month')::date - 1;
     drawn bigint;
@@ -35,7 +38,7 @@ BEGIN
             WHEN NOT r.named THEN 'name'
             WHEN least(g.quantity, g.covered_kopecks) < 0 THEN 'negative'
         END AS reason,
-        f.fact_id,
+        coalesce(f.fact_id, gen_random_uuid()) AS fact_id,
         CASE
             WHEN f.fact_id IS NULL THEN 1
             WHEN (g.quantity, g.covered_kopecks, k.category_id)
@@ -52,11 +55,12 @@ BEGIN
     LEFT JOIN exchange.egisso_measure AS m ON g.measure = m.measure
     LEFT JOIN exchange.lmsz AS l ON m.lmsz_id = l.lmsz_id
     LEFT JOIN exchange.egisso_category AS k ON g.measure = k.measure AND g.category = k.category
-    LEFT JOIN LATERAL exchange.recipient(g.holder_id) AS r ON TRUE
+    LEFT JOIN exchange.recipients(p_period) AS r ON g.holder_id = r.holder_id
     LEFT JOIN exchange.egisso_fact AS f
         ON f.period = p_period AND g.entitlement_id = f.entitlement_id
         AND g.unit_okei = f.unit_okei AND g.scale = f.scale AND NOT f.withdrawn
     WHERE g.period = p_period AND coalesce(m.basis, g.basis) = g.basis;
+    ANALYZE present;
 
     INSERT INTO exchange.egisso_held (export_id, entitlement_id, measure, category, reason)
     SELECT drawn, p.entitlement_id, p.measure, p.category, p.reason
@@ -64,7 +68,6 @@ BEGIN
     GET DIAGNOSTICS held = ROW_COUNT;
     SELECT count(*) INTO same FROM present AS p WHERE p.reason IS NULL AND p.kind = 0;
 
-    UPDATE present AS p SET fact_id = gen_random_uuid() WHERE p.kind = 1 AND p.reason IS NULL;
     INSERT INTO exchange.egisso_fact (
         fact_id, period, entitlement_id, unit_okei, scale, quantity, amount_kopecks, date_start,
         date_finish, category_id
@@ -97,10 +100,14 @@ BEGIN
             5, f.fact_id, w.citizen_id, w.measure, f.category_id, w.okei, f.scale, f.quantity,
             f.amount_kopecks, w.decided_on, f.date_start, f.date_finish
         FROM exchange.egisso_fact AS f
-        CROSS JOIN LATERAL (
-            SELECT r.* FROM exchange.egisso_record AS r
-            WHERE r.fact_id = f.fact_id ORDER BY r.export_id DESC LIMIT 1
-        ) AS w
+        -- a fact is told in the exports of its own month only
+        INNER JOIN (
+            SELECT DISTINCT ON (r.fact_id) r.*
+            FROM exchange.egisso_export AS e
+            INNER JOIN exchange.egisso_record AS r ON e.export_id = r.export_id
+            WHERE e.period = p_period
+            ORDER BY r.fact_id, r.export_id DESC
+        ) AS w ON f.fact_id = w.fact_id
         WHERE
             p_gone AND f.period = p_period AND NOT f.withdrawn
             AND NOT EXISTS (

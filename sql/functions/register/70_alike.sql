@@ -1,11 +1,15 @@
--- A typed word where it is one of a part, or, with p_typos, the words most like it; how alike
--- they are (1: the very word). What was typed in Latin letters by mistake is read as the same keys
--- of the Russian keyboard too.
+-- A typed word where it is one of these parts, or, with p_typos, the words of each part most like
+-- it; how alike they are (1: the very word). What was typed in Latin letters by mistake is read as
+-- the same keys of the Russian keyboard too. Words one slip away come first and cheaply; only where
+-- there is none are those looked for that share a third of their groups of three letters, since
+-- that reads a good part of an index.
 CREATE OR REPLACE FUNCTION register.alike(
-    p_part text, p_typed text, p_typos boolean, p_count integer
+    p_parts text[], p_typed text, p_typos boolean, p_count integer
 )
-RETURNS TABLE (word text, likeness real)
-LANGUAGE sql STABLE SET search_path = pg_catalog, register AS $$
+RETURNS TABLE (part text, word text, likeness real)
+LANGUAGE sql STABLE SET search_path = pg_catalog, register
+-- these indexes have no other way
+SET enable_bitmapscan = on AS $$
 WITH typed AS (
     SELECT register.name_key(p_typed) AS word
     UNION
@@ -14,32 +18,65 @@ WITH typed AS (
         'йцукенгшщзхъфывапролджячсмитьбе'
     )
     WHERE p_typed !~ '[А-Яа-яЁё]'
+),
+
+-- A mistyped surname is looked for in the form of the other sex too, which the family bears.
+form AS (
+    SELECT t.word, '{last,first,patronymic,address}'::text[] AS parts, 1 AS weight
+    FROM typed AS t
+    UNION ALL
+    SELECT
+        CASE
+            WHEN t.word LIKE '%ая' THEN left(t.word, -2) || 'ий'
+            WHEN t.word LIKE '%ий' THEN left(t.word, -2) || 'ая'
+            WHEN t.word LIKE '%а' THEN left(t.word, -1)
+            ELSE t.word || 'а'
+        END, '{last}', 0.9
+    FROM typed AS t
+    WHERE length(t.word) > 3 AND 'last' = ANY(p_parts)
+),
+
+near AS MATERIALIZED (
+    SELECT n.part, n.word, 1::real AS likeness
+    FROM typed AS t
+    INNER JOIN register.name_word AS n ON n.part = ANY(p_parts) AND t.word = n.word
+    UNION ALL
+    SELECT n.part, n.word, t.weight * (0.5 + 0.49 * register.similarity(
+            register.in_ascii(n.word), register.in_ascii(t.word)
+        ))
+    FROM form AS t
+    INNER JOIN register.name_word AS n ON register.slips(n.word) && register.slips(t.word)
+    WHERE
+        p_typos AND n.part = ANY(p_parts) AND n.part = ANY(t.parts)
+        -- not of equal hashes only
+        AND register.levenshtein_less_equal(n.word, t.word, 2) <= 2
 )
 
-SELECT f.word, max(f.likeness)
+SELECT r.part, r.word, r.likeness
 FROM (
-    SELECT n.word, 1::real AS likeness
-    FROM typed AS t
-    INNER JOIN register.name_word AS n ON n.part = p_part AND t.word = n.word
-    UNION ALL
-    (
-        SELECT n.word, least(
-                0.99, register.similarity(register.in_ascii(n.word), register.in_ascii(t.word))
-            ) AS likeness
+    SELECT
+        f.part, f.word, max(f.likeness)::real AS likeness,
+        row_number() OVER (PARTITION BY f.part ORDER BY max(f.likeness) DESC, f.word) AS place
+    FROM (
+        SELECT n.* FROM near AS n
+        UNION ALL
+        SELECT n.part, n.word, 0.99 * register.similarity(
+                register.in_ascii(n.word), register.in_ascii(t.word)
+            )
         FROM typed AS t
         -- `%` is what the index knows; its least likeness is pg_trgm's default, 0.3
         INNER JOIN register.name_word AS n
-            ON n.part = p_part
-            AND register.in_ascii(n.word) OPERATOR(register.%) register.in_ascii(t.word)
-        WHERE p_typos AND abs(length(n.word) - length(t.word)) <= 8
-        ORDER BY 2 DESC, 1 LIMIT p_count
-    )
-) AS f
-GROUP BY f.word
-ORDER BY 2 DESC, 1
-LIMIT p_count;
+            ON register.in_ascii(n.word) OPERATOR(register.%) register.in_ascii(t.word)
+        WHERE
+            p_typos AND n.part = ANY(p_parts) AND abs(length(n.word) - length(t.word)) <= 8
+            AND NOT EXISTS (SELECT FROM near)
+    ) AS f
+    GROUP BY f.part, f.word
+) AS r
+WHERE r.place <= p_count
+ORDER BY r.part, r.place;
 $$;
-REVOKE ALL ON FUNCTION register.alike(text, text, boolean, integer) FROM public, spk_register;
+REVOKE ALL ON FUNCTION register.alike(text[], text, boolean, integer) FROM public, spk_register;
 
 -- What a typed name may mean: last, first name and patronymic as they are spelled in the register,
 -- NULL where none was typed; in any order of the words; the likeliest first. A single word is a
@@ -54,10 +91,9 @@ WITH typed AS (
 ),
 
 alike AS MATERIALIZED (
-    SELECT t.place, p.part, a.word, a.likeness
+    SELECT t.place, a.part, a.word, a.likeness
     FROM typed AS t
-    CROSS JOIN (VALUES ('last'), ('first'), ('patronymic')) AS p (part)
-    CROSS JOIN LATERAL register.alike(p.part, t.word, p_typos, 6) AS a
+    CROSS JOIN LATERAL register.alike('{last,first,patronymic}', t.word, p_typos, 6) AS a
 ),
 
 role AS (
@@ -99,18 +135,18 @@ CREATE OR REPLACE FUNCTION register.address_meant(p_address text) RETURNS tsquer
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 SELECT string_agg('(' || w.meant || ')', ' & ')::tsquery
 FROM (
-    SELECT coalesce((
-        SELECT string_agg(quote_literal(a.word), ' | ')
-        FROM (
-            SELECT l.word FROM register.alike('address', t.word, TRUE, 3) AS l
-            -- the very word alone, where it is one
-            WHERE length(t.word) > 3 AND t.word !~ '[0-9]'
-                AND (l.likeness = 1 OR NOT EXISTS (
-                    SELECT FROM register.name_word AS n
-                    WHERE n.part = 'address' AND n.word = t.word
-                ))
-        ) AS a
-    ), quote_literal(t.word)) AS meant
+    SELECT CASE
+        WHEN length(t.word) <= 3 OR t.word ~ '[0-9]' OR EXISTS (
+            SELECT FROM register.name_word AS n WHERE n.part = 'address' AND n.word = t.word
+        ) THEN quote_literal(t.word)
+        ELSE coalesce(
+            (
+                SELECT string_agg(quote_literal(l.word), ' | ')
+                FROM register.alike('{address}', t.word, TRUE, 3) AS l
+            ),
+            quote_literal(t.word)
+        )
+    END AS meant
     FROM unnest(tsvector_to_array(register.address_words(p_address))) AS t (word)
     WHERE t.word <> ALL(ARRAY[
         'г', 'город', 'ул', 'улица', 'д', 'дом', 'кв', 'квартира', 'пр', 'просп', 'проспект', 'пер',
