@@ -116,10 +116,14 @@ class ServiceKeys:
 
 
 class BatchKeys:
-    """Keys out of an opened batch: no key service, no master key."""
+    """Keys out of an opened batch: no master key. `service` certifies what cards make themselves.
 
-    def __init__(self, batch: Batch) -> None:
+    None where there is no line to it: then the batch has to bring key pairs and certificates.
+    """
+
+    def __init__(self, batch: Batch, service: KeyService | None = None) -> None:
         self._cards = {card.order_id: card for card in batch.cards}
+        self._service = None if service is None else ServiceKeys(service)
 
     def secrets(self, order: CardOrder, *, channel: bool, card_master: int = 0) -> CardSecrets:
         """The keys that the batch brought for this order."""
@@ -139,7 +143,9 @@ class BatchKeys:
         )
 
     def certify(self, order: CardOrder, points: Mapping[Slot, bytes]) -> dict[Slot, bytes]:
-        """Refuse: StationError(BATCH_WITHOUT_KEYS)."""
+        """Have the keys certified. StationError(BATCH_WITHOUT_KEYS) without a line to do so."""
+        if self._service is not None:
+            return self._service.certify(order, points)
         raise StationError(StationFault.BATCH_WITHOUT_KEYS, card_number=order.card_number)
 
     def _card(self, order: CardOrder) -> BatchCard:
