@@ -7,8 +7,6 @@ card, and the same report gets the same answer.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from typing import Final
@@ -16,6 +14,8 @@ from uuid import UUID
 
 import msgspec
 
+from processing.cards.batches import Batches, BatchStore
+from processing.cards.drawing import CARD_NUMBER_DRAWS_MAX, all_taken, draw
 from processing.cards.life import Stage
 from processing.cards.lost import report_lost
 from processing.cards.model import (
@@ -34,15 +34,8 @@ from processing.cards.stations import station_of
 from processing.cards.store import CardStore
 from processing.kernel.clock import Clock, years_after
 from processing.kernel.errors import DatabaseError
-from processing.kernel.ids import uuid7
-from processing.register.identifiers import (
-    CARD_SERIAL_DIGITS,
-    IdentifierError,
-    make_card_number,
-    read_snils,
-)
+from processing.register.identifiers import IdentifierError, read_snils
 from processing.wire.api import (
-    CHALLENGE_BYTES,
     CardOrder,
     CardPassport,
     CardStatus,
@@ -54,8 +47,6 @@ from processing.wire.api import (
 )
 
 CARD_VALIDITY_YEARS: Final = 5
-CARD_NUMBER_DRAWS_MAX: Final = 8
-"""Ten random digits collide once in millions of draws; eight in a row mean that something broke."""
 
 
 class Issuing:
@@ -74,6 +65,8 @@ class Issuing:
         renew: Callable[[], Awaitable[IssuingAuthority]] | None = None,
         sign_code: SignDocument | None = None,
     ) -> None:
+        self.batches: Final = Batches(BatchStore(store.pool), store, clock)
+        """The part of the API that is about batches."""
         self._sign_code = sign_code
         self._store = store
         self._passports = passports
@@ -86,7 +79,10 @@ class Issuing:
         return await station_of(self._store, token)
 
     async def order(self, station_id: str, request: OrderRequest) -> CardOrder | Refusal:
-        """Order one card: CITIZEN_UNKNOWN, CARD_HELD or BODY_MALFORMED say why not."""
+        """Order one card for who stands at the counter: the station's right approves it at once.
+
+        CITIZEN_UNKNOWN, CARD_HELD, WALK_IN_REFUSED or BODY_MALFORMED say why not.
+        """
         snils: str | None = None
         if (request.snils is None) is (request.citizen_id is None):
             return Refusal(ProblemType.BODY_MALFORMED, "snils", "give either snils or citizen_id")
@@ -104,17 +100,19 @@ class Issuing:
             order = _new_order(station_id, citizen, self._now(), on)
             match await self._store.add_order(order, on, replace=request.replace):
                 case OrderResult.ORDERED:
-                    return _card_order(order)
+                    return order.wire
+                case OrderResult.WALK_IN_REFUSED:
+                    return Refusal(ProblemType.WALK_IN_REFUSED)
                 case OrderResult.CARD_HELD:
                     return Refusal(ProblemType.CARD_HELD, "replace")
                 case OrderResult.NUMBER_TAKEN:
                     continue
-        raise DatabaseError(f"{CARD_NUMBER_DRAWS_MAX} card numbers drawn in a row are all taken")
+        raise all_taken()
 
     async def read_order(self, station_id: str, order_id: UUID) -> CardOrder | Refusal:
         """Return this station's order."""
         order = await self._store.order(order_id, station_id)
-        return Refusal(ProblemType.ORDER_UNKNOWN) if order is None else _card_order(order)
+        return Refusal(ProblemType.ORDER_UNKNOWN) if order is None else order.wire
 
     async def give_up(self, station_id: str, order_id: UUID) -> CardOrder | Refusal:
         """Give an order up; again is harmless. ORDER_ISSUED when its card already counts."""
@@ -186,35 +184,19 @@ class Issuing:
 
 
 def _new_order(station_id: str, citizen: Citizen, now: datetime, on: date) -> Order:
-    serial = secrets.randbelow(10**CARD_SERIAL_DIGITS)
+    drawn = draw(citizen.region, now)
     return Order(
-        order_id=uuid7(now),
+        order_id=drawn.order_id,
         station_id=station_id,
         state=OrderCode.ORDERED,
         citizen_id=citizen.citizen_id,
         register_version=citizen.register_version,
-        # Version 4: a card's GUID travels on every tap and must not tell when it was ordered.
-        card_id=UUID(bytes=os.urandom(16), version=4),
-        card_number=make_card_number(citizen.region, serial),
+        card_id=drawn.card_id,
+        card_number=drawn.card_number,
         issuer_region=citizen.region,
         valid_to=years_after(on, CARD_VALIDITY_YEARS),
-        challenge=os.urandom(CHALLENGE_BYTES),
+        challenge=drawn.challenge,
         ordered_at=now,
-    )
-
-
-def _card_order(order: Order) -> CardOrder:
-    return CardOrder(
-        order_id=order.order_id,
-        state=order.state.wire,
-        holder_id=order.citizen_id,
-        register_version=order.register_version,
-        card_id=order.card_id,
-        card_number=order.card_number,
-        issuer_region=order.issuer_region,
-        valid_to=order.valid_to,
-        challenge=order.challenge,
-        ordered_at=order.ordered_at,
     )
 
 
@@ -229,6 +211,7 @@ def _issued_card(order: Order | None) -> IssuedCard:
         valid_to=order.valid_to,
         issued_at=order.issued_at,
         holder_count=order.holder_count,
+        active=order.point_id is None,
     )
 
 

@@ -47,8 +47,13 @@ class Stage(IntEnum):
 
 
 class Right(StrEnum):
-    """What a transition needs (`cards.right_of_role` says who has it)."""
+    """What a transition or an act of the office needs (`cards.right_of_role` says who has it)."""
 
+    APPLY = "cards.apply"
+    APPROVE = "cards.approve"
+    WALK_IN = "cards.walk_in"
+    BATCH = "cards.batch"
+    COUNT_BLANKS = "cards.count_blanks"
     WRITE = "cards.write"
     ISSUE = "cards.issue"
     HAND_OVER = "cards.hand_over"

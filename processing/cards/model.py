@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from processing.wire.api import CardState, OrderState, ProblemType
+from processing.wire.api import CardOrder, CardState, OrderState, ProblemType
 
 
 class OrderCode(IntEnum):
@@ -43,6 +43,7 @@ class OrderResult(IntEnum):
     ORDERED = 1
     CARD_HELD = 2
     NUMBER_TAKEN = 3
+    WALK_IN_REFUSED = 4
 
 
 class IssueResult(IntEnum):
@@ -64,7 +65,10 @@ class Citizen(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One card order. The last four fields are set once its card is issued."""
+    """One card order. The last four fields are set once its card is issued.
+
+    `point_id` is where the card is handed over; None: at the counter where it is written.
+    """
 
     order_id: UUID
     station_id: str
@@ -77,10 +81,29 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: date
     challenge: bytes
     ordered_at: datetime
+    batch_id: UUID | None = None
+    point_id: str | None = None
     issued_at: datetime | None = None
     certificate_tap: bytes | None = None
     certificate_pin: bytes | None = None
     holder_count: int = 0
+
+    @property
+    def wire(self) -> CardOrder:
+        """The order as the issuing API tells it: nothing about the person."""
+        return CardOrder(
+            order_id=self.order_id,
+            state=self.state.wire,
+            holder_id=self.citizen_id,
+            register_version=self.register_version,
+            card_id=self.card_id,
+            card_number=self.card_number,
+            issuer_region=self.issuer_region,
+            valid_to=self.valid_to,
+            challenge=self.challenge,
+            ordered_at=self.ordered_at,
+            batch_id=self.batch_id,
+        )
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,12 +44,13 @@ _LEND: Final = "SELECT cards.lend_code($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _CARD_IN_USE: Final = """
     SELECT card_id FROM cards.card
     WHERE holder_id = $1 AND medium = 1 AND cards.stage_of(card_id) IN (7, 8)
-    ORDER BY state, issued_at DESC LIMIT 1
+    ORDER BY represents IS NOT NULL, state, issued_at DESC LIMIT 1
 """
 _REGION: Final = "SELECT issuer_region FROM cards.card WHERE card_id = $1"
 _APPLICATIONS: Final = """
     SELECT application_id, citizen_id, replaces, applied_at, applied_by, state = 2 AS ordered
-    FROM cards.application WHERE state IN (1, 2) ORDER BY applied_at, application_id LIMIT $1
+    FROM cards.application WHERE state IN (1, 2) AND replaces IS NOT NULL
+    ORDER BY applied_at, application_id LIMIT $1
 """
 _LIFE: Final = "SELECT * FROM cards.card_life WHERE card_id = $1 ORDER BY number"
 _TOKEN: Final = "SELECT token_sha256 FROM cards.station WHERE station_id = $1 AND active"  # noqa: S105
@@ -72,7 +73,7 @@ class CardStore:
     async def order(self, order_id: UUID, station_id: str) -> Order | None:
         """Return this station's order; None when it has none with this id."""
         row = await self._row(_ORDER, order_id, station_id)
-        return None if row is None else _order(row)
+        return None if row is None else order_of(row)
 
     async def add_order(self, order: Order, on: date, *, replace: bool) -> OrderResult:
         """Write a new order, unless the citizen holds an active card and `replace` is false."""
@@ -208,7 +209,8 @@ class CardStore:
             return await connection.fetchval(query, *values)
 
 
-def _order(row: asyncpg.Record) -> Order:
+def order_of(row: asyncpg.Record) -> Order:
+    """Return a row of `cards.order_overview`."""
     return Order(
         order_id=row["order_id"],
         station_id=row["station_id"],
@@ -221,6 +223,8 @@ def _order(row: asyncpg.Record) -> Order:
         valid_to=row["valid_to"],
         challenge=row["challenge"],
         ordered_at=row["ordered_at"],
+        batch_id=row["batch_id"],
+        point_id=row["point_id"],
         issued_at=row["issued_at"],
         certificate_tap=row["certificate_tap"],
         certificate_pin=row["certificate_pin"],

@@ -53,11 +53,11 @@ class CardState(StrEnum):
     REPLACED = "replaced"
 
 
-class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every request body shares: an unknown field is refused, so a typing slip is seen."""
 
 
-class OrderRequest(_Body, frozen=True):
+class OrderRequest(Body, frozen=True):
     """POST /issuing/v1/orders: a card for the citizen with this СНИЛС or this id, give one.
 
     `replace` must be true when the citizen holds an active card, which the new one then replaces.
@@ -68,7 +68,7 @@ class OrderRequest(_Body, frozen=True):
     replace: bool = False
 
 
-class IssueReport(_Body, frozen=True):
+class IssueReport(Body, frozen=True):
     """POST /issuing/v1/orders/{order_id}/card: the card is written and proves its key.
 
     The certificates (DER) are those of slots 9E (tap) and 9A (PIN). `proof` is the signature by
@@ -98,12 +98,16 @@ class CardOrder(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: date
     challenge: Challenge
     ordered_at: datetime
+    batch_id: UUID | None = None
+    """The batch it is made with; None: a walk-in, handed over where it is written."""
 
 
 class IssuedCard(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a report: the card counts from `issued_at`.
+    """The answer to a report: the card is issued.
 
-    `holder_count` is how many rights holders it may act for: the citizen, households, children.
+    With `active` it was in its holder's hands then and worked at once; else it waits at its
+    delivery point until it is handed over, and works for nobody. `holder_count` is how many rights
+    holders it may act for: the citizen, households, children.
     """
 
     order_id: UUID
@@ -113,6 +117,7 @@ class IssuedCard(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: date
     issued_at: datetime
     holder_count: int
+    active: bool = True
 
 
 class CardStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +130,7 @@ class CardStatus(msgspec.Struct, frozen=True, kw_only=True):
     card_master: int = 1
 
 
-class LossReport(_Body, frozen=True):
+class LossReport(Body, frozen=True):
     """POST /issuing/v1/cards/{card_id}/lost: what the holder told, for the card's life."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=REASON_LENGTH_MAX)]
@@ -185,9 +190,15 @@ class ProblemType(StrEnum):
     METHOD_NOT_ALLOWED = "method-not-allowed"
     CITIZEN_UNKNOWN = "citizen-unknown"
     CARD_HELD = "card-held"
+    WALK_IN_REFUSED = "walk-in-refused"
     ORDER_UNKNOWN = "order-unknown"
     ORDER_GIVEN_UP = "order-given-up"
     ORDER_ISSUED = "order-issued"
+    STAGE_ILLEGAL = "stage-illegal"
+    SPOILED_TOO_OFTEN = "spoiled-too-often"
+    BATCH_UNKNOWN = "batch-unknown"
+    BATCH_TAKEN = "batch-taken"
+    BATCH_FINISHED = "batch-finished"
     CERTIFICATE_WRONG = "certificate-wrong"
     PROOF_WRONG = "proof-wrong"
     CARD_UNKNOWN = "card-unknown"
@@ -301,6 +312,13 @@ PROBLEMS: Final[dict[ProblemType, ProblemText]] = {
         "The citizen already holds an active card",
         "To replace it, order the card as a replacement (--replace)",
     ),
+    ProblemType.WALK_IN_REFUSED: ProblemText(
+        403,
+        "Этой станции не разрешено заказывать карты без заявления",
+        "Примите заявление: spk cards order; право даёт оператор: spk cards walk-in",
+        "This station may not order cards without an application",
+        "Take an application with spk cards order; the operator gives the right: spk cards walk-in",
+    ),
     ProblemType.ORDER_UNKNOWN: ProblemText(
         404,
         "У этой станции нет такой заявки",
@@ -321,6 +339,41 @@ PROBLEMS: Final[dict[ProblemType, ProblemText]] = {
         "Действует выпущенная карта; эту карту сбросьте",
         "A card was already issued for this order",
         "The issued card counts; reset this one",
+    ),
+    ProblemType.STAGE_ILLEGAL: ProblemText(
+        409,
+        "Карта не может перейти на этот этап",
+        "Этапы идут по порядку: keyed, loaded, locked, verified; последним идёт отчёт о карте",
+        "The card cannot come to this stage",
+        "The stages follow each other: keyed, loaded, locked, verified; the report comes last",
+    ),
+    ProblemType.SPOILED_TOO_OFTEN: ProblemText(
+        409,
+        "По этой карте испорчено слишком много заготовок, заявка снята",
+        "Найдите причину; заявление снова ждёт одобрения: spk cards approve",
+        "Too many blanks were spoiled for this card, its order is given up",
+        "Look for the cause; the application waits for approval again: spk cards approve",
+    ),
+    ProblemType.BATCH_UNKNOWN: ProblemText(
+        404,
+        "Партии для этой станции нет",
+        "Подождите новой партии или соберите её: spk cards batch",
+        "There is no batch for this station",
+        "Wait for the next batch, or have it made: spk cards batch",
+    ),
+    ProblemType.BATCH_TAKEN: ProblemText(
+        409,
+        "Партию уже взяла другая станция",
+        "Возьмите следующую; вернуть партию может эмиссионный центр: spk cards take-back",
+        "Another station has taken the batch",
+        "Take the next one; the issuing office can take a batch back: spk cards take-back",
+    ),
+    ProblemType.BATCH_FINISHED: ProblemText(
+        409,
+        "В партии не осталось открытых заявок",
+        "Возьмите следующую партию",
+        "No order of the batch is open any more",
+        "Take the next batch",
     ),
     ProblemType.CERTIFICATE_WRONG: ProblemText(
         422,

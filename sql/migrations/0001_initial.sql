@@ -2263,6 +2263,10 @@ CREATE TABLE cards.card (
     version integer NOT NULL DEFAULT 1,
     -- 1 a chip card, 2 a temporary card: a code on paper, which has only the key of a tap
     medium smallint NOT NULL DEFAULT 1 CHECK (medium IN (1, 2)),
+    -- the one person for whom alone its holder acts with it; NULL: the holder's own card
+    represents uuid,
+    -- its life is not over, so it may still expire; kept true to its stage in the first database
+    live boolean NOT NULL DEFAULT TRUE,
     CONSTRAINT only_a_chip_has_a_pin CHECK (
         (medium = 1) = (public_key_pin IS NOT NULL)
         AND (medium = 1) = (certificate_tap IS NOT NULL)
@@ -2271,11 +2275,64 @@ CREATE TABLE cards.card (
 );
 
 CREATE INDEX card_holder ON cards.card (holder_id);
+-- What is to expire, and whom a renewal campaign is for.
+CREATE INDEX card_live ON cards.card (valid_to, card_id) WHERE live;
 
 CREATE TABLE cards.station (
     station_id text PRIMARY KEY CHECK (station_id ~ '^[A-Za-z0-9-]{1,32}$'),
     token_sha256 bytea NOT NULL CHECK (length(token_sha256) = 32),
+    active boolean NOT NULL DEFAULT TRUE,
+    -- it may order a card for who stands at its counter, without an application
+    walk_in boolean NOT NULL DEFAULT TRUE
+);
+
+-- Where cards are handed over, and whom to call about one.
+CREATE TABLE cards.delivery_point (
+    point_id text PRIMARY KEY CHECK (point_id ~ '^[A-Za-z0-9-]{1,32}$'),
+    region smallint NOT NULL REFERENCES regulations.region,
+    name text NOT NULL CHECK (name <> ''),
+    address text NOT NULL CHECK (address <> ''),
+    phone text NOT NULL CHECK (phone <> ''),
+    hours text NOT NULL CHECK (hours <> ''),
+    -- how many days after a card was planned to be made it is there
+    delivery_days smallint NOT NULL CHECK (delivery_days BETWEEN 0 AND 60),
+    -- most orders planned for one day
+    daily_max integer NOT NULL CHECK (daily_max BETWEEN 1 AND 100000),
     active boolean NOT NULL DEFAULT TRUE
+);
+
+-- How many orders are planned for a day and a point: what throttles approvals.
+CREATE TABLE cards.day_plan (
+    planned_on date NOT NULL,
+    point_id text NOT NULL REFERENCES cards.delivery_point,
+    orders integer NOT NULL CHECK (orders > 0),
+    PRIMARY KEY (planned_on, point_id)
+);
+
+-- Orders of one delivery point, made at one station.
+CREATE TABLE cards.batch (
+    batch_id uuid PRIMARY KEY,
+    -- what people say
+    number integer GENERATED ALWAYS AS IDENTITY UNIQUE,
+    point_id text NOT NULL REFERENCES cards.delivery_point,
+    planned_on date NOT NULL,
+    -- NULL: any station may take it
+    station_id text REFERENCES cards.station
+);
+
+CREATE INDEX batch_free ON cards.batch (planned_on, number) WHERE station_id IS NULL;
+CREATE INDEX batch_station ON cards.batch (station_id, number) WHERE station_id IS NOT NULL;
+
+-- What happened to each batch: made, taken by a station, taken back. Append-only.
+CREATE TABLE cards.batch_step (
+    batch_id uuid NOT NULL REFERENCES cards.batch,
+    number integer NOT NULL CHECK (number > 0),
+    step text NOT NULL CHECK (step IN ('made', 'taken', 'taken_back')),
+    station_id text,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    made_by text NOT NULL CHECK (made_by <> ''),
+    reason text NOT NULL,
+    PRIMARY KEY (batch_id, number)
 );
 
 CREATE TABLE cards.card_order (
@@ -2283,7 +2340,8 @@ CREATE TABLE cards.card_order (
     citizen_id uuid NOT NULL,
     -- what the card is printed from
     register_version integer NOT NULL,
-    station_id text NOT NULL REFERENCES cards.station,
+    -- who makes it; NULL: in a batch that no station has taken, or in none yet
+    station_id text REFERENCES cards.station,
     card_id uuid NOT NULL UNIQUE,
     card_number text NOT NULL UNIQUE,
     issuer_region smallint NOT NULL,
@@ -2293,10 +2351,37 @@ CREATE TABLE cards.card_order (
     -- 1 ordered, 2 issued, 3 given up
     state smallint NOT NULL CHECK (state BETWEEN 1 AND 3),
     ordered_at timestamptz NOT NULL,
-    issued_at timestamptz
+    issued_at timestamptz,
+    issued_on date,
+    -- as in cards.card
+    represents uuid,
+    -- where the card is handed over; NULL: at once, at the counter where it is written
+    point_id text REFERENCES cards.delivery_point,
+    batch_id uuid REFERENCES cards.batch,
+    planned_on date,
+    -- when the card is at its point, as far as was known when it was approved
+    expected_on date,
+    -- the order made in the place of this one
+    remade_as uuid UNIQUE REFERENCES cards.card_order,
+    -- how many blanks were spoiled for this card before
+    spoiled_before smallint NOT NULL DEFAULT 0,
+    CONSTRAINT planned_for_a_point CHECK (
+        (point_id IS NULL) = (planned_on IS NULL) AND (point_id IS NULL) = (expected_on IS NULL)
+        AND (batch_id IS NULL OR point_id IS NOT NULL)
+    ),
+    CONSTRAINT made_somewhere CHECK (point_id IS NOT NULL OR station_id IS NOT NULL),
+    CONSTRAINT given_up_before_remade CHECK (remade_as IS NULL OR state = 3)
 );
 
 CREATE INDEX card_order_citizen ON cards.card_order (citizen_id);
+-- A batch's orders, page by page; what is still open leads to a batch that is still to be made.
+CREATE INDEX card_order_batch ON cards.card_order (batch_id, order_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX card_order_batch_open ON cards.card_order (batch_id) WHERE state = 1;
+CREATE INDEX card_order_station_open ON cards.card_order (station_id, ordered_at, order_id)
+WHERE state = 1;
+CREATE INDEX card_order_issued ON cards.card_order (station_id, issued_on) WHERE state = 2;
+CREATE INDEX card_order_unbatched ON cards.card_order (planned_on, point_id)
+WHERE batch_id IS NULL AND state = 1 AND point_id IS NOT NULL;
 
 -- 55_certificates.sql
 -- The certificates of issued cards, and how they stand. Only in the first database.
@@ -2331,36 +2416,44 @@ CREATE TABLE cards.revocation_list (
     body bytea NOT NULL
 );
 
--- Why a card's certificates are revoked when the card comes to a state; NULL: they are good.
-CREATE FUNCTION cards.revocation_reason(p_state smallint) RETURNS smallint
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE p_state
-        WHEN 1 THEN NULL
-        -- blocked: on hold, it may be found again
-        WHEN 2 THEN 6
+-- Why a card's certificates are revoked (CRLReason); NULL: they are good. A card whose life was not
+-- written down, as one from before, is told by its state.
+CREATE FUNCTION cards.revocation_reason(p_card_id uuid, p_state smallint) RETURNS smallint
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    latest smallint;
+BEGIN
+    SELECT t.to_stage INTO latest
+    FROM cards.transition AS t WHERE t.card_id = p_card_id
+    ORDER BY t.number DESC LIMIT 1;
+    RETURN CASE
+        WHEN p_state = 1 THEN NULL
         -- replaced: superseded
-        WHEN 3 THEN 4
-        ELSE 5
-    END::smallint
+        WHEN p_state = 3 THEN 4
+        -- revoked or expired: cessation of operation, for good
+        WHEN latest IN (10, 11) THEN 5
+        -- not handed over yet, or suspended: on hold, it may work again
+        ELSE 6
+    END;
+END
 $$;
 
 -- A card's certificates stand as the card does, whoever changes its state.
 CREATE FUNCTION cards.revoke_certificates() RETURNS trigger
 LANGUAGE plpgsql AS $$
+DECLARE
+    why CONSTANT smallint := cards.revocation_reason(new.card_id, new.state);
 BEGIN
     UPDATE cards.certificate AS c SET
-        reason = cards.revocation_reason(new.state),
-        revoked_at = CASE
-            WHEN cards.revocation_reason(new.state) IS NOT NULL THEN coalesce(c.revoked_at, now())
-        END
-    WHERE c.card_id = new.card_id;
+        reason = why,
+        revoked_at = CASE WHEN why IS NOT NULL THEN coalesce(c.revoked_at, now()) END
+    WHERE c.card_id = new.card_id AND c.reason IS DISTINCT FROM why;
     RETURN NULL;
 END
 $$;
 
 CREATE TRIGGER certificates_follow AFTER UPDATE OF state ON cards.card
-FOR EACH ROW WHEN (old.state <> new.state)
-EXECUTE FUNCTION cards.revoke_certificates();
+FOR EACH ROW EXECUTE FUNCTION cards.revoke_certificates();
 
 GRANT SELECT, INSERT, UPDATE (revoked_at, reason) ON cards.certificate TO spk_issuing;
 GRANT SELECT, UPDATE (revoked_at, reason) ON cards.certificate TO spk_operator;
@@ -2635,6 +2728,11 @@ CREATE TABLE cards.right_of_role (
 );
 
 INSERT INTO cards.right_of_role (right_name, role_name) VALUES
+('cards.apply', 'spk_issuing'),
+('cards.approve', 'spk_issuing'),
+('cards.walk_in', 'spk_issuing'),
+('cards.batch', 'spk_issuing'),
+('cards.count_blanks', 'spk_issuing'),
 ('cards.write', 'spk_issuing'),
 ('cards.issue', 'spk_issuing'),
 ('cards.hand_over', 'spk_issuing'),
@@ -2716,6 +2814,11 @@ FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cards.transition
 FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
 
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON cards.batch_step
+FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cards.batch_step
+FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
+
 -- Where a card's life is written down, its state may be only what its stage says: whoever goes
 -- round cards.move_card changes nothing. Copies in other databases have no life there.
 CREATE FUNCTION cards.state_follows_stage() RETURNS trigger
@@ -2731,45 +2834,140 @@ BEGIN
         RETURN new;
     END IF;
     SELECT s.state INTO expected FROM cards.stage AS s WHERE s.stage = latest;
-    IF expected IS DISTINCT FROM new.state THEN
+    IF expected IS DISTINCT FROM new.state AND old.state <> new.state THEN
         RAISE EXCEPTION 'card % is in stage %, so its state cannot become %',
             new.card_id, latest, new.state;
     END IF;
+    new.live := latest < 9;
     RETURN new;
 END
 $$;
 
 CREATE TRIGGER state_follows_stage BEFORE UPDATE OF state ON cards.card
-FOR EACH ROW WHEN (old.state <> new.state) EXECUTE FUNCTION cards.state_follows_stage();
+FOR EACH ROW EXECUTE FUNCTION cards.state_follows_stage();
 
 GRANT SELECT ON cards.stage, cards.right_of_role, cards.transition_rule
 TO spk_issuing, spk_operator;
 GRANT SELECT, INSERT ON cards.transition TO spk_issuing, spk_operator;
+GRANT SELECT, INSERT, UPDATE ON cards.delivery_point, cards.day_plan TO spk_issuing;
+GRANT SELECT, INSERT ON cards.batch, cards.batch_step TO spk_issuing;
+GRANT UPDATE (station_id) ON cards.batch TO spk_issuing;
 -- A card that is not written yet has its holder in its order.
-GRANT SELECT (card_id, citizen_id, state) ON cards.card_order TO spk_operator;
+GRANT SELECT (order_id, card_id, citizen_id, state) ON cards.card_order TO spk_operator;
 
 -- 63_card_application.sql
--- Whom the issuing office still owes a card. References to persons, no copies. Only in the first
--- database.
+-- Who asked for a card, who approved it, what became of it. References to persons, no copies. Only
+-- in the first database.
 CREATE TABLE cards.application (
     application_id uuid PRIMARY KEY,
+    -- what people say
+    number bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    -- 1 first card, 2 replacement, 3 additional card for a representative, 4 renewal
+    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 4),
+    -- the card's holder
     citizen_id uuid NOT NULL,
-    -- the card that was lost
-    replaces uuid NOT NULL REFERENCES cards.card,
-    -- 1 waiting for a station, 2 ordered by one, 3 the card was issued, 4 withdrawn
-    state smallint NOT NULL CHECK (state BETWEEN 1 AND 4),
+    -- as in cards.card
+    represents uuid CHECK (represents <> citizen_id),
+    -- the card whose place the new one takes
+    replaces uuid REFERENCES cards.card,
+    -- NULL: not said yet, as of a lost card
+    point_id text REFERENCES cards.delivery_point,
+    -- 1 waits for approval, 2 ordered, 3 handed over, 4 withdrawn, 5 refused
+    state smallint NOT NULL CHECK (state BETWEEN 1 AND 5),
     applied_at timestamptz NOT NULL,
     applied_by text NOT NULL CHECK (applied_by <> ''),
     reason text NOT NULL CHECK (reason <> ''),
+    decided_at timestamptz,
+    decided_by text CHECK (decided_by <> ''),
+    -- why it was refused
+    decision_reason text CHECK (decision_reason <> ''),
     order_id uuid REFERENCES cards.card_order,
-    CHECK ((state IN (2, 3)) = (order_id IS NOT NULL))
+    CONSTRAINT replaces_a_card CHECK ((kind IN (2, 4)) = (replaces IS NOT NULL)),
+    CONSTRAINT represents_somebody CHECK (kind <> 3 OR represents IS NOT NULL),
+    CONSTRAINT ordered_by_an_order CHECK ((state IN (2, 3)) = (order_id IS NOT NULL)),
+    CONSTRAINT refused_for_a_reason CHECK ((state = 5) = (decision_reason IS NOT NULL)),
+    CONSTRAINT decided_at_once CHECK ((decided_by IS NULL) = (decided_at IS NULL)),
+    -- NULL at the counter, where the station's right approves
+    CONSTRAINT another_person_approves
+    CHECK (state NOT IN (2, 3) OR lower(decided_by) <> lower(applied_by))
 );
 
--- Nobody waits for two.
-CREATE UNIQUE INDEX application_open ON cards.application (citizen_id) WHERE state IN (1, 2);
+-- Nobody waits for two cards of one purpose.
+CREATE UNIQUE INDEX application_open
+ON cards.application (citizen_id, coalesce(represents, citizen_id)) WHERE state IN (1, 2);
+CREATE INDEX application_citizen ON cards.application (citizen_id);
+CREATE INDEX application_order ON cards.application (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX application_replaces ON cards.application (replaces) WHERE replaces IS NOT NULL;
+-- The lists, newest first.
+CREATE INDEX application_state ON cards.application (state, number);
+CREATE INDEX application_point ON cards.application (point_id, state, number);
 
 GRANT SELECT, INSERT, UPDATE ON cards.application TO spk_issuing;
 GRANT SELECT, UPDATE (state) ON cards.application TO spk_operator;
+
+-- 64_blanks.sql
+-- Blank cards: what came, where it went, what was counted. Only in the first database.
+
+CREATE TABLE cards.blank_lot (
+    lot text PRIMARY KEY CHECK (lot ~ '^[A-Za-z0-9./-]{1,64}$'),
+    -- a card family of the station, as yubico or openfips201
+    family text NOT NULL CHECK (family <> ''),
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Every movement of blanks. Append-only: a mistake is mended by another movement.
+CREATE TABLE cards.blank_move (
+    move_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- 1 received into the store, 2 given to a station, 3 returned to the store, 4 spoiled at a
+    -- station, 5 destroyed in the store
+    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 5),
+    -- spoiled blanks lie on one pile, whatever their lot
+    lot text REFERENCES cards.blank_lot,
+    station_id text REFERENCES cards.station,
+    blanks integer NOT NULL CHECK (blanks > 0),
+    moved_on date NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    made_by text NOT NULL CHECK (made_by <> ''),
+    reason text NOT NULL,
+    -- the order that a blank was spoiled for
+    order_id uuid UNIQUE REFERENCES cards.card_order,
+    CONSTRAINT of_a_lot CHECK ((kind = 4) = (lot IS NULL)),
+    CONSTRAINT at_a_station CHECK ((kind IN (2, 3, 4)) = (station_id IS NOT NULL))
+);
+
+CREATE INDEX blank_move_lot ON cards.blank_move (lot) WHERE lot IS NOT NULL;
+CREATE INDEX blank_move_station ON cards.blank_move (station_id, moved_on)
+WHERE station_id IS NOT NULL;
+
+-- What was counted at a station at the end of a day, beside what there had to be. Append-only; of
+-- several counts of one day the last one stands.
+CREATE TABLE cards.blank_count (
+    station_id text NOT NULL REFERENCES cards.station,
+    counted_on date NOT NULL,
+    number integer NOT NULL CHECK (number > 0),
+    -- left at the count before this day, and what came and went since
+    opening integer NOT NULL,
+    given integer NOT NULL,
+    returned integer NOT NULL,
+    good integer NOT NULL,
+    spoiled integer NOT NULL,
+    counted_left integer NOT NULL CHECK (counted_left >= 0),
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    made_by text NOT NULL CHECK (made_by <> ''),
+    -- blanks in = good + spoiled + left; anything but 0 is an alarm
+    missing integer GENERATED ALWAYS AS (
+        opening + given - returned - good - spoiled - counted_left
+    ) STORED,
+    PRIMARY KEY (station_id, counted_on, number)
+);
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON cards.blank_move
+FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON cards.blank_count
+FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
+
+GRANT SELECT, INSERT ON cards.blank_lot, cards.blank_move, cards.blank_count TO spk_issuing;
+GRANT SELECT ON cards.blank_lot, cards.blank_move, cards.blank_count TO spk_operator;
 
 -- 65_engine.sql
 -- What a worker passes to engine.authorize, and what it gets back.

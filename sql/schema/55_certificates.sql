@@ -30,36 +30,44 @@ CREATE TABLE cards.revocation_list (
     body bytea NOT NULL
 );
 
--- Why a card's certificates are revoked when the card comes to a state; NULL: they are good.
-CREATE FUNCTION cards.revocation_reason(p_state smallint) RETURNS smallint
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE p_state
-        WHEN 1 THEN NULL
-        -- blocked: on hold, it may be found again
-        WHEN 2 THEN 6
+-- Why a card's certificates are revoked (CRLReason); NULL: they are good. A card whose life was not
+-- written down, as one from before, is told by its state.
+CREATE FUNCTION cards.revocation_reason(p_card_id uuid, p_state smallint) RETURNS smallint
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    latest smallint;
+BEGIN
+    SELECT t.to_stage INTO latest
+    FROM cards.transition AS t WHERE t.card_id = p_card_id
+    ORDER BY t.number DESC LIMIT 1;
+    RETURN CASE
+        WHEN p_state = 1 THEN NULL
         -- replaced: superseded
-        WHEN 3 THEN 4
-        ELSE 5
-    END::smallint
+        WHEN p_state = 3 THEN 4
+        -- revoked or expired: cessation of operation, for good
+        WHEN latest IN (10, 11) THEN 5
+        -- not handed over yet, or suspended: on hold, it may work again
+        ELSE 6
+    END;
+END
 $$;
 
 -- A card's certificates stand as the card does, whoever changes its state.
 CREATE FUNCTION cards.revoke_certificates() RETURNS trigger
 LANGUAGE plpgsql AS $$
+DECLARE
+    why CONSTANT smallint := cards.revocation_reason(new.card_id, new.state);
 BEGIN
     UPDATE cards.certificate AS c SET
-        reason = cards.revocation_reason(new.state),
-        revoked_at = CASE
-            WHEN cards.revocation_reason(new.state) IS NOT NULL THEN coalesce(c.revoked_at, now())
-        END
-    WHERE c.card_id = new.card_id;
+        reason = why,
+        revoked_at = CASE WHEN why IS NOT NULL THEN coalesce(c.revoked_at, now()) END
+    WHERE c.card_id = new.card_id AND c.reason IS DISTINCT FROM why;
     RETURN NULL;
 END
 $$;
 
 CREATE TRIGGER certificates_follow AFTER UPDATE OF state ON cards.card
-FOR EACH ROW WHEN (old.state <> new.state)
-EXECUTE FUNCTION cards.revoke_certificates();
+FOR EACH ROW EXECUTE FUNCTION cards.revoke_certificates();
 
 GRANT SELECT, INSERT, UPDATE (revoked_at, reason) ON cards.certificate TO spk_issuing;
 GRANT SELECT, UPDATE (revoked_at, reason) ON cards.certificate TO spk_operator;

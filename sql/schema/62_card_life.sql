@@ -30,6 +30,11 @@ CREATE TABLE cards.right_of_role (
 );
 
 INSERT INTO cards.right_of_role (right_name, role_name) VALUES
+('cards.apply', 'spk_issuing'),
+('cards.approve', 'spk_issuing'),
+('cards.walk_in', 'spk_issuing'),
+('cards.batch', 'spk_issuing'),
+('cards.count_blanks', 'spk_issuing'),
 ('cards.write', 'spk_issuing'),
 ('cards.issue', 'spk_issuing'),
 ('cards.hand_over', 'spk_issuing'),
@@ -111,6 +116,11 @@ FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cards.transition
 FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
 
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON cards.batch_step
+FOR EACH ROW EXECUTE FUNCTION journal.refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cards.batch_step
+FOR EACH STATEMENT EXECUTE FUNCTION journal.refuse_change();
+
 -- Where a card's life is written down, its state may be only what its stage says: whoever goes
 -- round cards.move_card changes nothing. Copies in other databases have no life there.
 CREATE FUNCTION cards.state_follows_stage() RETURNS trigger
@@ -126,19 +136,23 @@ BEGIN
         RETURN new;
     END IF;
     SELECT s.state INTO expected FROM cards.stage AS s WHERE s.stage = latest;
-    IF expected IS DISTINCT FROM new.state THEN
+    IF expected IS DISTINCT FROM new.state AND old.state <> new.state THEN
         RAISE EXCEPTION 'card % is in stage %, so its state cannot become %',
             new.card_id, latest, new.state;
     END IF;
+    new.live := latest < 9;
     RETURN new;
 END
 $$;
 
 CREATE TRIGGER state_follows_stage BEFORE UPDATE OF state ON cards.card
-FOR EACH ROW WHEN (old.state <> new.state) EXECUTE FUNCTION cards.state_follows_stage();
+FOR EACH ROW EXECUTE FUNCTION cards.state_follows_stage();
 
 GRANT SELECT ON cards.stage, cards.right_of_role, cards.transition_rule
 TO spk_issuing, spk_operator;
 GRANT SELECT, INSERT ON cards.transition TO spk_issuing, spk_operator;
+GRANT SELECT, INSERT, UPDATE ON cards.delivery_point, cards.day_plan TO spk_issuing;
+GRANT SELECT, INSERT ON cards.batch, cards.batch_step TO spk_issuing;
+GRANT UPDATE (station_id) ON cards.batch TO spk_issuing;
 -- A card that is not written yet has its holder in its order.
-GRANT SELECT (card_id, citizen_id, state) ON cards.card_order TO spk_operator;
+GRANT SELECT (order_id, card_id, citizen_id, state) ON cards.card_order TO spk_operator;

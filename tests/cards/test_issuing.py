@@ -135,6 +135,7 @@ async def test_an_order_names_a_card_and_nobody(office: Office) -> None:
         "valid_to",
         "challenge",
         "ordered_at",
+        "batch_id",
     }
 
 

@@ -20,6 +20,7 @@ from processing.cards.report_check import IssuingAuthority
 from processing.cards.stations import new_token, token_sha256
 from processing.cards.store import CardStore
 from processing.gateways import http
+from processing.gateways import issuing as issuing_routes
 from processing.gateways.http import HttpParts, Probe, http_application
 from processing.kernel.clock import ManualClock
 from processing.kernel.database import SessionLimits, open_pool
@@ -319,7 +320,7 @@ async def test_a_database_that_is_away_means_try_later(
 async def test_too_many_at_once_are_told_to_try_later(
     database: Database, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "REQUESTS_CONCURRENT_MAX", 1)
+    monkeypatch.setattr(issuing_routes, "REQUESTS_CONCURRENT_MAX", 1)
     limits = SessionLimits(acquire_timeout_ms=20_000)
     pool = await open_pool(database.dsn(Role.ISSUING), Role.ISSUING, "test", limits)
     entered, leave = asyncio.Event(), asyncio.Event()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from processing.gateways import http
-from processing.gateways.http import REQUESTS_CONCURRENT_MAX
+from processing.gateways import issuing
+from processing.gateways.issuing import REQUESTS_CONCURRENT_MAX
 from processing.wire.api import BODY_BYTES_MAX, PROBLEMS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/issuing.md").read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ def test_the_page_lists_every_problem_with_its_status() -> None:
 
 def test_the_page_lists_every_request() -> None:
     routes = set(re.findall(r"^\| (?:`)?([A-Z]+ /issuing/v1[^ `]*)", PAGE, re.MULTILINE))
-    assert routes == set(re.findall(r"([A-Z]+ /issuing/v1[^ `|]*)", http.__doc__ or ""))
+    assert routes == set(re.findall(r"([A-Z]+ /issuing/v1[^ `|]*)", issuing.__doc__ or ""))
 
 
 def test_the_page_names_the_limits() -> None:

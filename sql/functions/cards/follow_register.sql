@@ -11,7 +11,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('cards.authority', 0));
     WITH card AS (
         SELECT
-            c.card_id, c.holder_id, c.issuer_region, c.state, c.valid_to,
+            c.card_id, c.holder_id, c.issuer_region, c.state, c.valid_to, c.represents,
             (statement_timestamp() AT TIME ZONE g.time_zone)::date AS today
         FROM cards.card AS c
         INNER JOIN regulations.region AS g ON c.issuer_region = g.region
@@ -31,7 +31,10 @@ BEGIN
             c.card_id, r.holder_id, r.scope, r.valid_from, least(r.valid_to, c.valid_to) AS valid_to
         FROM card AS c
         CROSS JOIN LATERAL register.represented_by(c.holder_id, c.today) AS r
-        WHERE r.valid_from <= c.valid_to
+        -- a card for one person acts for no other
+        WHERE
+            r.valid_from <= c.valid_to
+            AND (c.represents IS NULL OR r.holder_id = c.represents)
     ),
 
     meant AS (

@@ -1,7 +1,8 @@
--- Link a written card to its order, and to everyone it may act for; those whose rights lie in other
--- databases are noted for delivery. Returns 1 issued; 2 the same
--- report came before; 3 another report came before; 4 the order was given up; 5 this station has
--- no such order. Whoever held an active card before has it replaced: one active card a citizen.
+-- Link a written card to its order, and to everyone it may act for; those whose rights lie in
+-- other databases are noted for delivery. Returns 1 issued; 2 the same report came before; 3
+-- another report came before; 4 the order was given up; 5 this station has no such order. A card
+-- with a delivery point waits there, usable by nobody, until it is handed over; any other is in
+-- its holder's hands, and takes the place of the one before.
 CREATE OR REPLACE FUNCTION cards.issue_card(
     p_order_id uuid,
     p_station_id text,
@@ -15,6 +16,8 @@ CREATE OR REPLACE FUNCTION cards.issue_card(
 LANGUAGE plpgsql AS $$
 DECLARE
     ordered cards.card_order;
+    at_once boolean;
+    first_state smallint;
 BEGIN
     SELECT o.* INTO ordered
     FROM cards.card_order AS o
@@ -40,24 +43,32 @@ BEGIN
     IF cards.stage_of(ordered.card_id) > 5 THEN
         RETURN 4;
     END IF;
-    PERFORM cards.replace_others(
-        ordered.card_id, ordered.citizen_id, 1::smallint, 'station ' || p_station_id
-    );
-    PERFORM cards.note_report(ordered.card_id, 'station ' || p_station_id);
+    at_once := ordered.point_id IS NULL;
+    first_state := CASE WHEN at_once THEN 1 ELSE 2 END;
+    IF at_once THEN
+        PERFORM cards.replace_others(
+            ordered.card_id, ordered.citizen_id, ordered.represents, 1::smallint,
+            'station ' || p_station_id
+        );
+    END IF;
+    PERFORM cards.note_report(ordered.card_id, 'station ' || p_station_id, at_once);
     INSERT INTO cards.card (
         card_id, card_number, holder_id, issuer_region, state, valid_to,
-        public_key_tap, public_key_pin, certificate_tap, certificate_pin, issued_at
+        public_key_tap, public_key_pin, certificate_tap, certificate_pin, issued_at,
+        represents
     ) VALUES (
-        ordered.card_id, ordered.card_number, ordered.citizen_id, ordered.issuer_region, 1,
-        ordered.valid_to, p_public_key_tap, p_public_key_pin, p_certificate_tap,
-        p_certificate_pin, p_issued_at
+        ordered.card_id, ordered.card_number, ordered.citizen_id, ordered.issuer_region,
+        first_state, ordered.valid_to, p_public_key_tap, p_public_key_pin, p_certificate_tap,
+        p_certificate_pin, p_issued_at, ordered.represents
     );
     WITH represented AS (
         SELECT
             rights.bucket_of(r.holder_id) AS bucket, r.holder_id, r.scope, r.valid_from,
             least(r.valid_to, ordered.valid_to) AS valid_to
         FROM register.represented_by(ordered.citizen_id, p_on) AS r
-        WHERE r.valid_from <= ordered.valid_to
+        WHERE
+            r.valid_from <= ordered.valid_to
+            AND (ordered.represents IS NULL OR r.holder_id = ordered.represents)
     ),
 
     here AS (
@@ -67,7 +78,7 @@ BEGIN
         )
         SELECT
             r.bucket, r.holder_id, ordered.card_id, ordered.issuer_region, r.scope, r.valid_from,
-            r.valid_to, 1, ordered.valid_to
+            r.valid_to, first_state, ordered.valid_to
         FROM represented AS r
         CROSS JOIN rights.target AS t
         WHERE r.bucket BETWEEN t.first_bucket AND t.last_bucket
@@ -85,10 +96,13 @@ BEGIN
 
     INSERT INTO cards.delivery (card_id, version)
     SELECT ordered.card_id, 1 FROM rights.target AS t WHERE t.targets > 1;
-    UPDATE cards.card_order AS o SET state = 2, issued_at = p_issued_at
+    UPDATE cards.card_order AS o SET state = 2, issued_at = p_issued_at, issued_on = p_on
     WHERE o.order_id = p_order_id;
-    UPDATE cards.application AS a SET state = 3, order_id = p_order_id
-    WHERE a.citizen_id = ordered.citizen_id AND a.state IN (1, 2);
+    IF at_once THEN
+        PERFORM cards.serve_application(
+            ordered.order_id, ordered.citizen_id, ordered.represents, 'station ' || p_station_id
+        );
+    END IF;
     RETURN 1;
 END
 $$;

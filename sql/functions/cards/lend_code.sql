@@ -35,14 +35,16 @@ BEGIN
     ) THEN
         RETURN 3;
     END IF;
-    PERFORM cards.replace_others(p_card_id, lost.holder_id, 2::smallint, p_by);
+    PERFORM cards.replace_others(
+        p_card_id, lost.holder_id, lost.represents, 2::smallint, p_by
+    );
     PERFORM cards.note_transition(p_card_id, 1::smallint, 7::smallint, p_by, p_reason);
     INSERT INTO cards.card (
         card_id, card_number, holder_id, issuer_region, state, valid_to, public_key_tap, issued_at,
-        medium
+        medium, represents
     ) VALUES (
         p_card_id, p_card_number, lost.holder_id, lost.issuer_region, 1, p_valid_to,
-        p_public_key_tap, p_at, 2
+        p_public_key_tap, p_at, 2, lost.represents
     );
     INSERT INTO rights.card_authority (
         bucket, holder_id, card_id, region, scope, valid_from, valid_to, card_state, card_valid_to
@@ -61,8 +63,11 @@ BEGIN
     INSERT INTO cards.delivery (card_id, version)
     SELECT p_card_id, 1 FROM rights.target AS t WHERE t.targets > 1;
     INSERT INTO cards.application (
-        application_id, citizen_id, replaces, state, applied_at, applied_by, reason
-    ) VALUES (p_application_id, lost.holder_id, p_lost_card_id, 1, p_at, p_by, p_reason)
+        application_id, kind, citizen_id, represents, replaces, state, applied_at, applied_by, reason
+    ) VALUES (
+        p_application_id, 2, lost.holder_id, lost.represents, p_lost_card_id, 1, p_at, p_by,
+        p_reason
+    )
     ON CONFLICT DO NOTHING;
     RETURN 1;
 END

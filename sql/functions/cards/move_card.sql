@@ -14,7 +14,7 @@ DECLARE
     new_state smallint;
 BEGIN
     SELECT coalesce(c.holder_id, o.citizen_id) AS holder_id, coalesce(c.medium, 1::smallint) AS medium,
-        c.card_id IS NOT NULL AS written
+        c.card_id IS NOT NULL AS written, c.represents, o.order_id
     INTO subject
     FROM (SELECT p_card_id AS card_id) AS a
     LEFT JOIN cards.card AS c ON a.card_id = c.card_id
@@ -45,7 +45,7 @@ BEGIN
         SELECT FROM cards.card AS c
         WHERE
             c.holder_id = subject.holder_id AND c.card_id <> p_card_id AND c.state = 1
-            AND c.medium = 1
+            AND c.medium = 1 AND c.represents IS NOT DISTINCT FROM subject.represents
     ) THEN
         RETURN QUERY SELECT 6::smallint, stage;
         RETURN;
@@ -55,7 +55,13 @@ BEGIN
         UPDATE cards.application AS a SET state = 4 WHERE a.replaces = p_card_id AND a.state = 1;
     END IF;
     IF p_to = 7 THEN
-        PERFORM cards.replace_others(p_card_id, subject.holder_id, subject.medium, p_by);
+        PERFORM cards.replace_others(
+            p_card_id, subject.holder_id, subject.represents, subject.medium, p_by
+        );
+    END IF;
+    IF p_to = 7 AND stage = 6 THEN
+        UPDATE cards.application AS a SET state = 3
+        WHERE a.order_id = subject.order_id AND a.state = 2;
     END IF;
     PERFORM cards.note_transition(p_card_id, stage, p_to, p_by, p_reason);
     SELECT s.state INTO new_state FROM cards.stage AS s WHERE s.stage = p_to;
