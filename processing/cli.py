@@ -24,7 +24,7 @@ EXIT_CODE_MISSING_EXTRA = 2
 
 SUMMARIES = {
     "card": "Issue, read and check cards.",
-    "cards": "Register personalization stations, block cards.",
+    "cards": "Order cards, hand them over, keep their lives in order.",
     "centre": "Run the processing centre.",
     "db": "Start, stop, migrate and inspect the database.",
     "eligibility": "Tell who may have a measure, and grant it.",

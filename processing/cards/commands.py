@@ -12,9 +12,10 @@ import cyclopts
 from cyclopts import Parameter
 
 from hsm_stub.client.async_client import connect_async
-from processing.cards import life_commands, lost_commands
+from processing.cards import application_commands, batch_commands, life_commands, lost_commands
 from processing.cards.batch_export import export_batch as export_batch_now
 from processing.cards.batch_export import open_orders, read_station_key
+from processing.cards.blank_commands import app as blanks_app
 from processing.cards.certificate_status import issue_revocation_list, issuer_of
 from processing.cards.certificates import CertificateStore, RevocationList
 from processing.cards.signing import signer
@@ -33,7 +34,7 @@ from processing.wire.statement import Domain
 
 APPLICATION_NAME: Final = "spk cards"
 
-app = cyclopts.App(name="cards", help="Register personalization stations, block cards.")
+app = cyclopts.App(name="cards", help="Order cards, hand them over, keep their lives in order.")
 
 
 @app.command
@@ -65,6 +66,21 @@ def add_station(
     print(f"Station {name} may order cards with the token in {token_file}")
 
 
+app.command(application_commands.order)
+app.command(application_commands.orders)
+app.command(application_commands.approve)
+app.command(application_commands.refuse)
+app.command(application_commands.withdraw)
+app.command(application_commands.where)
+app.command(application_commands.renew)
+app.command(batch_commands.point_app)
+app.command(batch_commands.batch)
+app.command(batch_commands.batches)
+app.command(batch_commands.give_batch)
+app.command(batch_commands.take_back)
+app.command(batch_commands.walk_in)
+app.command(batch_commands.expire)
+app.command(blanks_app)
 app.command(life_commands.block)
 app.command(life_commands.unblock)
 app.command(life_commands.hand_over)

@@ -88,6 +88,14 @@ class CopiedCards(CardStore):
             await self.deliver()
         return result
 
+    async def expire(self, on: date) -> int:
+        """As `CardStore.expire`; a database that is away learns of it when it is back."""
+        count = await super().expire(on)
+        for _ in range(0, count, DELIVERIES_AT_ONCE_MAX):
+            if await self.deliver():
+                break
+        return count
+
     async def deliver(self) -> tuple[int, ...]:
         """Tell the other databases what they do not know yet.
 

@@ -31,6 +31,9 @@ from processing.cards.model import (
 from processing.kernel.database import DatabasePool
 from processing.kernel.errors import DatabaseError
 
+EXPIRED_AT_ONCE_MAX: Final = 200
+"""Cards that one transaction ends: each holds its holder's lock until the end."""
+
 _CITIZEN: Final = "SELECT * FROM register.issuing_reference($1, $2)"
 _ORDER: Final = "SELECT * FROM cards.order_overview WHERE order_id = $1 AND station_id = $2"
 _ADD_ORDER: Final = "SELECT cards.order_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
@@ -54,6 +57,8 @@ _APPLICATIONS: Final = """
 """
 _LIFE: Final = "SELECT * FROM cards.card_life WHERE card_id = $1 ORDER BY number"
 _TOKEN: Final = "SELECT token_sha256 FROM cards.station WHERE station_id = $1 AND active"  # noqa: S105
+_WALK_IN: Final = "UPDATE cards.station SET walk_in = $2 WHERE station_id = $1"
+_EXPIRE: Final = "SELECT cards.expire_cards($1, $2, $3)"
 _ADD_STATION: Final = "SELECT cards.add_station($1, $2, $3)"
 
 
@@ -198,6 +203,21 @@ class CardStore:
     async def add_station(self, station_id: str, token_sha256: bytes, *, renew: bool) -> bool:
         """Register a station, or with `renew` replace its token; False if it exists already."""
         return bool(await self._value(_ADD_STATION, station_id, token_sha256, renew))
+
+    async def allow_walk_in(self, station_id: str, *, allow: bool) -> bool:
+        """Say whether a station may order without an application; False: no such station."""
+        async with self.pool.connection() as connection:
+            done: str = await connection.execute(_WALK_IN, station_id, allow)
+        return done.endswith(" 1")
+
+    async def expire(self, on: date) -> int:
+        """End the life of the cards whose last day was before `on`; how many."""
+        count = 0
+        while expired := await self._value(_EXPIRE, on, EXPIRED_AT_ONCE_MAX, "centre expiry"):
+            count += expired
+            if expired < EXPIRED_AT_ONCE_MAX:
+                break
+        return count
 
     async def _row(self, query: str, *values: object) -> asyncpg.Record | None:
         async with self.pool.connection() as connection:
