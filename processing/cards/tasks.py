@@ -61,5 +61,7 @@ async def _run(command: Sequence[str]) -> tuple[str, str]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+        # Its pipes are closed with it; else the loop may end before they are.
+        await process.wait()
     words = told.decode(errors="replace").strip()[-_WORDS_MAX:]
     return (words or f"exit code {process.returncode}", "") if process.returncode else ("", words)

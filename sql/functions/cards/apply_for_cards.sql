@@ -59,7 +59,9 @@ judged AS (
             WHEN NOT h.printable THEN 5
             WHEN h.for_another AND NOT EXISTS (
                 SELECT FROM register.represented_by(h.citizen_id, p_on) AS r
-                WHERE r.holder_id = h.represents AND h.represents <> h.citizen_id
+                WHERE
+                    r.holder_id = h.represents AND h.represents <> h.citizen_id
+                    AND r.valid_from <= p_on
             ) THEN 9
             WHEN EXISTS (
                 SELECT FROM cards.application AS w

@@ -58,7 +58,7 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT b.holder_id, b.valid_to
             FROM register.represented_by(q.citizen_id, p_on) AS b
-            WHERE b.holder_id = q.represents
+            WHERE b.holder_id = q.represents AND b.valid_from <= p_on
         ) AS r ON q.represents IS NOT NULL
     ),
 

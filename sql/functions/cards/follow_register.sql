@@ -1,7 +1,7 @@
--- Let the cards of citizens act for whom the register says they may act today: in its services and
--- for its term. What it no longer says ends yesterday; nothing is removed, since what was signed
--- before is judged by the days on which it held. Again changes nothing. Only in the first database,
--- which tells the others of what is theirs. Returns how many cards act otherwise now.
+-- Let the cards of citizens act for whom the register says they may act today: in its services
+-- and for its term. What it no longer says ends yesterday; nothing is removed, since what was
+-- signed before is judged by the days on which it held. Again changes nothing. Only in the first
+-- database, which tells the others of what is theirs. Returns how many cards act otherwise now.
 CREATE OR REPLACE FUNCTION cards.follow_register(p_citizen_ids uuid[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE

@@ -7,43 +7,43 @@ CREATE OR REPLACE FUNCTION cards.take_batch(
 ) RETURNS TABLE (result smallint, batch_id uuid)
 LANGUAGE plpgsql AS $$
 DECLARE
-    found cards.batch;
+    chosen cards.batch;
 BEGIN
     -- A station that asks twice at once gets one batch; two stations never wait for each other.
     PERFORM pg_advisory_xact_lock(hashtextextended('cards.station ' || p_station_id, 0));
     IF p_batch_id IS NOT NULL THEN
-        SELECT b.* INTO found FROM cards.batch AS b WHERE b.batch_id = p_batch_id FOR UPDATE;
+        SELECT b.* INTO chosen FROM cards.batch AS b WHERE b.batch_id = p_batch_id FOR UPDATE;
     ELSE
-        SELECT b.* INTO found FROM cards.batch AS b
+        SELECT b.* INTO chosen FROM cards.batch AS b
         WHERE b.station_id = p_station_id AND EXISTS (
             SELECT FROM cards.card_order AS o WHERE o.batch_id = b.batch_id AND o.state = 1
         )
         ORDER BY b.number LIMIT 1;
         IF NOT FOUND THEN
-            SELECT b.* INTO found FROM cards.batch AS b
+            SELECT b.* INTO chosen FROM cards.batch AS b
             WHERE b.station_id IS NULL AND b.planned_on <= p_on AND EXISTS (
                 SELECT FROM cards.card_order AS o WHERE o.batch_id = b.batch_id AND o.state = 1
             )
             ORDER BY b.planned_on, b.number LIMIT 1 FOR UPDATE SKIP LOCKED;
         END IF;
     END IF;
-    IF found.batch_id IS NULL OR NOT cards.may('cards.batch') THEN
+    IF chosen.batch_id IS NULL OR NOT cards.may('cards.batch') THEN
         RETURN QUERY SELECT 3::smallint, NULL::uuid;
-    ELSIF found.station_id IS DISTINCT FROM p_station_id AND found.station_id IS NOT NULL THEN
-        RETURN QUERY SELECT 2::smallint, found.batch_id;
-    ELSIF found.station_id IS NULL AND NOT EXISTS (
-        SELECT FROM cards.card_order AS o WHERE o.batch_id = found.batch_id AND o.state = 1
+    ELSIF chosen.station_id IS DISTINCT FROM p_station_id AND chosen.station_id IS NOT NULL THEN
+        RETURN QUERY SELECT 2::smallint, chosen.batch_id;
+    ELSIF chosen.station_id IS NULL AND NOT EXISTS (
+        SELECT FROM cards.card_order AS o WHERE o.batch_id = chosen.batch_id AND o.state = 1
     ) THEN
-        RETURN QUERY SELECT 4::smallint, found.batch_id;
+        RETURN QUERY SELECT 4::smallint, chosen.batch_id;
     ELSE
-        IF found.station_id IS NULL THEN
+        IF chosen.station_id IS NULL THEN
             UPDATE cards.batch AS b SET station_id = p_station_id
-            WHERE b.batch_id = found.batch_id;
+            WHERE b.batch_id = chosen.batch_id;
             UPDATE cards.card_order AS o SET station_id = p_station_id
-            WHERE o.batch_id = found.batch_id AND o.state = 1;
-            PERFORM cards.note_batch(found.batch_id, 'taken', p_station_id, p_by, '');
+            WHERE o.batch_id = chosen.batch_id AND o.state = 1;
+            PERFORM cards.note_batch(chosen.batch_id, 'taken', p_station_id, p_by, '');
         END IF;
-        RETURN QUERY SELECT 1::smallint, found.batch_id;
+        RETURN QUERY SELECT 1::smallint, chosen.batch_id;
     END IF;
 END
 $$;
