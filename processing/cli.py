@@ -40,6 +40,7 @@ SUMMARIES = {
     "regulation": "Check, try and publish service regulations.",
     "terminal": "Serve cards at a reader.",
     "terminals": "List, enrol, block and unblock terminals.",
+    "visits": "List visits that are open, and those that nobody finished.",
 }
 """The help of each program of the house, known without importing it; its app says the same."""
 

@@ -57,6 +57,9 @@ CREATE INDEX event_place ON journal.event (lane, block, ordinal);
 
 CREATE INDEX event_posting ON journal.event (posting_date, terminal_id);
 
+-- What nobody came for: few among all events.
+CREATE INDEX event_expiry ON journal.event (posting_date) WHERE message_class = 9;
+
 -- A part of a line: what one allowance covered of it. A line covered by two allowances has two
 -- parts; what no allowance covers stands in a part without one. The parts of what takes back
 -- (reversal, return, expiry) are negative. A completion has parts of its own and, numbered below

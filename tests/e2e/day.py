@@ -20,6 +20,10 @@ class Act(Enum):
     RESERVE = auto()
     COMPLETE = auto()
     """The terminal's open reservation is given, as far as the order says."""
+    BEGIN = auto()
+    """A visit begins."""
+    FINISH = auto()
+    """The visit that this card began ends."""
     BRING_BACK = auto()
     """Goods of the terminal's last sale or completion come back."""
     TAKE_BACK_FIRST = auto()
@@ -44,7 +48,7 @@ class Deed(NamedTuple):
     act: Act = Act.SELL
 
 
-SOLD: Final = (Act.SELL, Act.COMPLETE)
+SOLD: Final = (Act.SELL, Act.COMPLETE, Act.FINISH)
 """What counts as a sale."""
 
 TAKEN_BACK: Final = (Act.TAKE_BACK_FIRST, Act.TAKE_BACK_LAST)
@@ -118,7 +122,18 @@ DAY: Final = (
         Outcome.NO_ENTITLEMENT,
     ),
     # A visit that is only counted, and one at the price of 1500.00, which insurance pays.
-    Deed("orlov", "CL000001", "OMS.VISIT", ("B01.047.001",), Outcome.APPROVED, (0,), (0,)),
+    # It has a start and an end; with one tap it is not given.
+    Deed("orlov", "CL000001", "OMS.VISIT", ("B01.047.001",), Outcome.REGULATION_OUTDATED),
+    Deed(
+        "orlov",
+        "CL000001",
+        "OMS.VISIT",
+        ("B01.047.001",),
+        Outcome.APPROVED,
+        (0,),
+        (0,),
+        Act.BEGIN,
+    ),
     Deed(
         "gromova",
         "CL000001",
@@ -127,7 +142,10 @@ DAY: Final = (
         Outcome.APPROVED,
         (150_000,),
         (0,),
+        Act.BEGIN,
     ),
+    Deed("orlov", "CL000001", "OMS.VISIT", (), Outcome.APPROVED, (0,), (0,), Act.FINISH),
+    Deed("gromova", "CL000001", "OMS.VISIT", (), Outcome.APPROVED, (150_000,), (0,), Act.FINISH),
     # Five people: the norm is 5 x 4.130 = 20.650 m3 of water and 5 x 70 = 350 kWh.
     # Water: 12.5 x 54.87 = 685.875, half-up 685.88; the tariff allows 685.875, half of it is
     # 342.9375, half-up 342.94; 685.88 - 342.94 = 342.94.

@@ -43,15 +43,17 @@ from processing.terminals.copies import terminal_store
 from processing.terminals.enrolment import parameters_of
 from processing.wire.api import OrderRequest
 from processing.wire.iso8583.messages import Settlement
+from processing.wire.outcome import Outcome
 from processing.wire.parameter_file import FramingName, ParameterFile, ProfileName
 from processing.wire.receipt import Receipt
 from processing.wire.receipt_file import ReceiptFile
-from processing.wire.transaction import Answer, Evidence, Kind, Request
+from processing.wire.transaction import Answer, Evidence, Kind, Line, Request
 from terminal_sim.card import PresentedCard, reader_card
 from terminal_sim.desk import Desk, RungUp, now_ms, open_till, ring_up
 from terminal_sim.order import parse_order
 from terminal_sim.results import Result, Sale
 from terminal_sim.till import Till
+from terminal_sim.visits import finish
 from tests.authorization.audit import audit
 from tests.e2e.day import DAY, NET, SOLD, TAKEN_BACK, TOTALS, Act, Deed
 from tests.plugins.centre import Programs
@@ -61,6 +63,7 @@ pytestmark = [pytest.mark.pcsc, pytest.mark.timeout(300)]
 
 ZONE: Final = "Asia/Yekaterinburg"
 STATION: Final = "office-1"
+KINDS: Final = {Act.RESERVE: Kind.RESERVE, Act.BEGIN: Kind.VISIT_START}
 PEOPLE: Final = ("sokolova", "irina", "orlov", "lebedeva", "gromova")
 
 
@@ -201,16 +204,25 @@ def play_with_card(deed: Deed, till: Till, office: Office) -> Result:
                 and entry.answer.outcome.approved
             ]
             return till.give_back(card, sold[-1].key, deed.order)
+        if deed.act is Act.FINISH:
+            return finish(till, card, None, deed.order)
         lines = parse_order(deed.order, parameters)
-        kind = Kind.RESERVE if deed.act is Act.RESERVE else Kind.SALE
+        kind = KINDS.get(deed.act, Kind.SALE)
+        if deed.outcome is Outcome.REGULATION_OUTDATED:
+            # The till would not ring this up; here the centre says so itself.
+            return till.sell(card, refused_at_the_till(deed, lines, kind), str)
         wanted = RungUp(service=deed.service, lines=lines, kind=kind)
         result = ring_up(till, card, wanted, lambda: office.pin(deed.who))
         if isinstance(result, Result):
             return result
         # The inquiry told the cashier that there is no right; here the centre says so itself.
-        holder_id = load_cast().member(deed.who).citizen_id.bytes
-        sale = Sale(holder_id=holder_id, service=deed.service, version=1, lines=lines)
-        return till.sell(card, sale, str)
+        return till.sell(card, refused_at_the_till(deed, lines, kind), str)
+
+
+def refused_at_the_till(deed: Deed, lines: tuple[Line, ...], kind: Kind) -> Sale:
+    """Return what an honest till would not send."""
+    holder_id = load_cast().member(deed.who).citizen_id.bytes
+    return Sale(holder_id=holder_id, service=deed.service, version=1, lines=lines, kind=kind)
 
 
 def check(deed: Deed, result: Result, parameters: ParameterFile) -> None:
@@ -227,7 +239,7 @@ def check(deed: Deed, result: Result, parameters: ParameterFile) -> None:
         gross = sum(line.gross_kopecks for line in result.request.lines)
         if deed.outcome.approved:
             assert gross == sum(deed.covered) + sum(deed.paid), deed
-    if deed.act in (Act.SELL, Act.RESERVE):
+    if deed.act in (Act.SELL, Act.RESERVE, Act.BEGIN):
         expected = Evidence.PIN if deed.service == "CERTIFICATE" else Evidence.TAP
         assert result.request.evidence is expected
     check_receipt(result.request, answer, *parameters.receipt_keys)
