@@ -62,6 +62,8 @@ class Stage:
             "SPK_CENTRE": f"http://127.0.0.1:{http_port}",
             "SPK_STATION_TOKEN_FILE": str(self.home / "station.token"),
             "SPK_TERMINAL_LANG": self.language,
+            # Tables as wide as this telling, though its programs write into a pipe.
+            "COLUMNS": str(self.console.width),
             # A line per transaction, to be shown beside what the terminals print.
             "SPK_LOG_LEVEL": "debug",
         }

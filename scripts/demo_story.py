@@ -6,8 +6,21 @@ from typing import Final, NamedTuple
 
 from processing.wire.outcome import Outcome
 
-TERMINALS: Final = ("AP000001", "AP000002", "AP000003", "CL000001", "UT000001", "SC000001")
+TERMINALS: Final = (
+    "AP000001",
+    "AP000002",
+    "AP000003",
+    "CL000001",
+    "UT000001",
+    "SC000001",
+    "ED000001",
+    "TX000001",
+)
 SOKOLOVA_HOLDER: Final = bytes.fromhex("019b76daa80070008000000000000001")
+
+
+ALEXEY: Final = "000004"
+"""How terminals call Irina's elder son: the end of his id."""
 
 
 class Person(NamedTuple):
@@ -38,6 +51,8 @@ class Scene(NamedTuple):
     ru: str
     en: str
     pin: str = ""
+    told: tuple[str, str] | None = None
+    """The regulation's own words for the outcome, Russian and English, if it has any."""
 
 
 MEDICINE: Final = ("sell", "MEDICINE")
@@ -85,10 +100,27 @@ SCENES: Final = (
     Scene(
         "viktor",
         "CL000001",
-        ("visit", "B01.047.001"),
+        ("visit", "start", "OMS.VISIT", "B01.047.001"),
         Outcome.APPROVED,
-        "приём терапевта по ОМС",
-        "a clinic visit under health insurance",
+        "приём терапевта по ОМС начался",
+        "a clinic visit under health insurance begins",
+    ),
+    Scene(
+        "irina",
+        "ED000001",
+        ("sell", "SCHOOL.MEALS", "MEAL.LUNCH=1@138", "--for", ALEXEY),
+        Outcome.APPROVED,
+        "школьный обед старшему сыну",
+        "a school lunch for the elder son",
+    ),
+    Scene(
+        "irina",
+        "ED000001",
+        ("sell", "SCHOOL.MEALS", "MEAL.LUNCH=1@138", "--for", ALEXEY),
+        Outcome.ALLOWANCE_EXHAUSTED,
+        "второй обед за день",
+        "a second lunch on the same day",
+        told=("Это питание сегодня уже получено", "This meal was had today already"),
     ),
     Scene(
         "irina",
@@ -115,4 +147,45 @@ SCENES: Final = (
         "three hours of home care on a certificate",
         pin="right",
     ),
+    Scene(
+        "viktor",
+        "CL000001",
+        ("visit", "finish"),
+        Outcome.APPROVED,
+        "приём окончен: карта подписывает число от центра",
+        "the visit ends: the card signs the centre's number",
+    ),
+)
+
+PRESCRIBED: Final = Scene(
+    "maria",
+    "AP000001",
+    (*MEDICINE, "BISOPROLOL-5-30=1@187"),
+    Outcome.APPROVED,
+    "лекарство по рецепту, который только что внесли в регистр",
+    "the medicine that the register has just learned of",
+)
+HOME_VISIT: Final = Scene(
+    "maria",
+    "SC000001",
+    ("visit", "start", "HOME.SERVICE", "HOME.CLEANING=60@7"),
+    Outcome.APPROVED,
+    "соцработник начинает уборку, не дольше часа",
+    "a social worker begins cleaning, an hour at most",
+)
+HOME_VISIT_ENDS: Final = Scene(
+    "maria",
+    "SC000001",
+    ("visit", "finish"),
+    Outcome.APPROVED,
+    "списано, сколько прошло; остальное вернулось",
+    "charged for as long as it lasted; the rest is free again",
+)
+TAXI: Final = Scene(
+    "maria",
+    "TX000001",
+    ("book", "SOCIAL.TAXI", "TAXI.RIDE=1@380", "--at", "09:30"),
+    Outcome.APPROVED,
+    "социальное такси заказано на утро",
+    "a social taxi is booked for the morning",
 )

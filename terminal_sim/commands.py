@@ -77,7 +77,7 @@ def update(*, desk: Desk, source: Annotated[str | None, Parameter(name="--from")
     except TerminalError as error:
         print(f"spk terminal: {error.text(desk.lang)}", file=sys.stderr)
         sys.exit(EXIT_NOT_DECIDED)
-    print(rules_text(rules.parameters(), desk.lang) if newer else Phrase.SAME_RULES.say(desk.lang))
+    print(rules_text(rules, desk.lang) if newer else Phrase.SAME_RULES.say(desk.lang))
     head = lists.newest
     ends = (head.issued_at_ms + head.use_minutes * 60_000) / 1000
     until = datetime.fromtimestamp(ends, zone_of(parameters.time_zone))

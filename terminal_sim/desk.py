@@ -106,7 +106,7 @@ def open_till(desk: Desk) -> Iterator[Till]:
     """Open the terminal for the time of the block; its state folder is locked meanwhile."""
     trust = TrustShelf(desk.state_folder, read_parameters(desk.params))
     rules = RulesShelf(desk.state_folder, trust.parameters())
-    parameters = rules.parameters()
+    parameters = rules.parameters(now_ms())
     with Store.open(desk.state_folder, parameters, now_ms()) as store:
         terminal = Terminal(parameters, store.state, os.urandom)
         link = Link(parameters, now_ms)
@@ -120,8 +120,8 @@ def open_till(desk: Desk) -> Iterator[Till]:
             link.close()
 
 
-def follow_rules(desk: Desk, till: Till, mark: str) -> bool:
-    """Fetch newer rules when the centre told of them and go by them at once; whether it was so.
+def follow_rules(desk: Desk, till: Till, mark: str) -> RulesShelf | None:
+    """Fetch newer rules when the centre told of them and go by them at once; None: it was not so.
 
     Raises `TerminalError` when they cannot be had: the terminal goes on by those at hand.
     """
@@ -129,15 +129,15 @@ def follow_rules(desk: Desk, till: Till, mark: str) -> bool:
     shelf = RulesShelf(desk.state_folder, trust.parameters())
     parameters = till.terminal.parameters
     if not parameters.content_url or not shelf.behind(mark, now_ms()):
-        return False
+        return None
     if trust.renew(trust_fetcher(parameters, None)):
         # The rules may be signed with a key that only the trust list tells.
         shelf = RulesShelf(desk.state_folder, trust.parameters())
     if not shelf.renew(rules_fetcher(parameters, None)):
-        return False
-    till.terminal.parameters = shelf.parameters()
+        return None
+    till.terminal.parameters = shelf.parameters(now_ms())
     till.rules_until_ms = shelf.usable_until_ms
-    return True
+    return shelf
 
 
 def _learner(desk: Desk, trust: TrustShelf) -> NewestKeys:
@@ -148,7 +148,8 @@ def _learner(desk: Desk, trust: TrustShelf) -> NewestKeys:
         except TerminalError:
             # Whoever wanted the keys says what is missing.
             return None
-        return RulesShelf(desk.state_folder, trust.parameters()).parameters() if renewed else None
+        rules = RulesShelf(desk.state_folder, trust.parameters())
+        return rules.parameters(now_ms()) if renewed else None
 
     return learn
 

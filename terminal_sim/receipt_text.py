@@ -37,6 +37,7 @@ from terminal_sim.texts import (
     masked,
     moment_of,
     moment_text,
+    service_name,
     service_named,
     unit_name,
 )
@@ -100,6 +101,8 @@ def _head(
     request = result.request
     provider = parameters.provider_name_ru if language == "ru" else parameters.provider_name_en
     title = _TITLES.get(request.kind, Phrase.RECEIPT)
+    if result.at_ms is not None:
+        title = Phrase.RECEIPT_BOOKING
     signed = datetime.fromtimestamp(request.signed_at_ms // 1000, UTC).astimezone(zone)
     rows = [_DOUBLE_RULE, *(row.center(COLUMNS).rstrip() for row in _wrapped(provider))]
     rows += [title.say(language).center(COLUMNS).rstrip(), _DOUBLE_RULE]
@@ -114,10 +117,8 @@ def _head(
         rows += [_pair(Phrase.APPOINTED.say(language), booked)]
     if card_number:
         rows += [_pair(Phrase.CARD.say(language), masked(card_number))]
-    service = service_named(request.service, parameters)
-    if service is not None:
-        name = service.name_ru if language == "ru" else service.name_en
-        rows += _wrapped(name)
+    if service_named(request.service, parameters) is not None:
+        rows += _wrapped(service_name(request.service, parameters, language))
     return rows
 
 
@@ -305,6 +306,9 @@ def _remaining(
         if right.holder_id == request.holder_id and right.item_class in classes:
             left = amount_of(right.remaining, right.unit_okei, right.scale, language)
             name = class_name(right.item_class, parameters, language)
+            if name == right.item_class:
+                # Of many items: the service says more to a citizen than a code.
+                name = service_name(right.service, parameters, language)
             rows += _wrapped(name)
             rows.append(_pair(f"  {Phrase.REMAINING.say(language)}", left))
     return rows

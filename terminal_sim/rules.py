@@ -10,11 +10,12 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from processing.wire.parameter_file import ParameterFile
+from processing.wire.parameter_file import ParameterFile, ServiceParameters
 from processing.wire.rules_file import (
     RULES_MAX_BYTES,
     Rules,
@@ -25,6 +26,7 @@ from processing.wire.rules_file import (
 )
 from terminal_sim.errors import TerminalError
 from terminal_sim.stop_lists import write_whole
+from terminal_sim.terminal import local_date, zone_of
 
 RULES_NAME: Final = "rules.signed"
 RULES_FETCH_TIMEOUT_MS: Final = 30_000
@@ -57,10 +59,16 @@ class RulesShelf:
         except (OSError, RulesFileError):
             return None
 
-    def parameters(self) -> ParameterFile:
-        """Return the terminal's parameters under the newest rules at hand."""
-        rules = self.rules()
-        return self._parameters if rules is None else rules.applied_to(self._parameters)
+    def parameters(self, now_ms: int) -> ParameterFile:
+        """Return the terminal's parameters under the newest rules at hand, of this day."""
+        rules, today = self.rules(), local_date(now_ms, zone_of(self._parameters.time_zone))
+        return self._parameters if rules is None else rules.applied_to(self._parameters, today)
+
+    def coming(self, now_ms: int) -> tuple[ServiceParameters, ...]:
+        """Return the versions at hand that begin after this day."""
+        rules, today = self.rules(), local_date(now_ms, zone_of(self._parameters.time_zone))
+        known = () if rules is None else rules.coming
+        return tuple(one for one in known if one.valid_from is None or one.valid_from > today)
 
     @property
     def usable_until_ms(self) -> int | None:
@@ -100,8 +108,9 @@ class RulesShelf:
     def _believed(self, data: bytes) -> Rules:
         keys = self._parameters.content_keys
         rules = SignedRules.decode(data).rules(self._parameters.terminal_id, keys)
-        if faults := rules.applied_to(self._parameters).faults():
-            raise RulesFileError(f"the rules are wrong: {'; '.join(faults)}")
+        for day in (date.min, date.max):
+            if faults := rules.applied_to(self._parameters, day).faults():
+                raise RulesFileError(f"the rules are wrong: {'; '.join(faults)}")
         return rules
 
 

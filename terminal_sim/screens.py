@@ -15,11 +15,12 @@ from processing.wire.iso8583.messages import Settlement, TerminalTotals
 from processing.wire.parameter_file import ParameterFile
 from processing.wire.receipt_file import ReceiptFile
 from processing.wire.transaction import MessageClass, Right, TransactionKey
-from terminal_sim.desk import Desk, NotSent, follow_rules
+from terminal_sim.desk import Desk, NotSent, follow_rules, now_ms
 from terminal_sim.errors import Language, TerminalError
 from terminal_sim.order import holder_label
 from terminal_sim.receipt_text import receipt_text
 from terminal_sim.results import Result, RightsAnswer, TotalsComparison
+from terminal_sim.rules import RulesShelf
 from terminal_sim.state import quoted
 from terminal_sim.store import OpenReport
 from terminal_sim.texts import (
@@ -192,17 +193,26 @@ def _totals_values(totals: TerminalTotals) -> Iterable[str]:
     )
 
 
-def rules_text(parameters: ParameterFile, language: Language) -> str:
-    """Return which versions of which services the terminal goes by now."""
-    listed = ", ".join(f"{one.service} v{one.version}" for one in parameters.services)
-    return Phrase.NEW_RULES.say(language, services=listed)
+def rules_text(rules: RulesShelf, language: Language) -> str:
+    """Return which versions of which services the terminal goes by now, and which begin later."""
+    moment = now_ms()
+    services = rules.parameters(moment).services
+    told = [Phrase.VERSION.say(language, service=s.service, version=s.version) for s in services]
+    told += [
+        Phrase.COMING.say(
+            language, service=s.service, version=s.version, since=f"{s.valid_from:%d.%m.%Y}"
+        )
+        for s in rules.coming(moment)
+    ]
+    return Phrase.NEW_RULES.say(language, services=", ".join(told))
 
 
 def renew_rules(console: Console, desk: Desk, till: Till, mark: str) -> int:
     """Follow the centre to newer rules and tell of it; 0, also when they cannot be had now."""
     try:
-        if follow_rules(desk, till, mark):
-            console.print(rules_text(till.terminal.parameters, desk.lang), style="green")
+        rules = follow_rules(desk, till, mark)
+        if rules is not None:
+            console.print(rules_text(rules, desk.lang), style="green", highlight=False)
     except TerminalError as error:
         console.print(error.text(desk.lang), style="yellow", markup=False)
     return 0

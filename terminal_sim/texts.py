@@ -41,6 +41,7 @@ class Phrase(Enum):
     RECEIPT = ("СОЦИАЛЬНАЯ КВИТАНЦИЯ", "SOCIAL RECEIPT")
     RECEIPT_REVERSAL = ("ОТМЕНА ОПЕРАЦИИ", "REVERSAL")
     RECEIPT_RESERVE = ("РЕЗЕРВ ТОВАРА", "RESERVATION")
+    RECEIPT_BOOKING = ("ЗАКАЗ УСЛУГИ", "BOOKING")
     RECEIPT_COMPLETION = ("ВЫДАЧА ОТЛОЖЕННОГО", "COMPLETION")
     RECEIPT_RETURN = ("ВОЗВРАТ ТОВАРА", "RETURN OF GOODS")
     RECEIPT_START = ("НАЧАЛО ПОСЕЩЕНИЯ", "START OF A VISIT")
@@ -166,6 +167,11 @@ class Phrase(Enum):
     NEW_RULES = (
         "Правила услуг обновлены: {services}",
         "The rules of services were renewed: {services}",
+    )
+    VERSION = ("{service}, версия {version}", "{service}, version {version}")
+    COMING = (
+        "{service}, версия {version} — с {since}",
+        "{service}, version {version} from {since}",
     )
     SAME_RULES = ("Правила услуг на терминале — действующие", "The terminal's rules are in force")
     OLD_RULES = (
@@ -303,6 +309,14 @@ def item_named(code: str, parameters: ParameterFile) -> ItemParameters | None:
 def service_named(code: str, parameters: ParameterFile) -> ServiceParameters | None:
     """Return the service of this code, or None."""
     return next((one for one in parameters.services if one.service == code), None)
+
+
+def service_name(code: str, parameters: ParameterFile, language: Language) -> str:
+    """Return a service's name, the code of an unknown one."""
+    service = service_named(code, parameters)
+    if service is None:
+        return code
+    return service.name_ru if language == "ru" else service.name_en
 
 
 def item_name(item: ItemParameters, language: Language) -> str:

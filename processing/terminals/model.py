@@ -73,7 +73,11 @@ class KeyOffer(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What can be rung up at a terminal: services in force there, and every item."""
+    """What can be rung up at a terminal: services in force there, and every item.
+
+    `coming` are versions that are approved and begin later.
+    """
 
     services: tuple[ServiceParameters, ...]
     items: tuple[ItemParameters, ...]
+    coming: tuple[ServiceParameters, ...] = ()

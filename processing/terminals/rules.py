@@ -67,7 +67,7 @@ class TerminalRules:
         """
         now_ms = self._clock.utc_ms()
         offer = await self._store.offer(terminal_id, self._clock.local_date(now_ms))
-        if not offer.services:
+        if not offer.services and not offer.coming:
             return None
         rules = Rules(
             terminal_id=terminal_id,
@@ -75,6 +75,7 @@ class TerminalRules:
             use_minutes=RULES_USE_MINUTES,
             services=offer.services,
             items=offer.items,
+            coming=offer.coming,
         )
         known = self._cached.pop(terminal_id, None)
         aging_ms = now_ms - RULES_RENEWED_MINUTES * 60_000
@@ -118,9 +119,9 @@ class RulesMarks:
         return mark
 
     def _mark_of(self, offer: Offer) -> str:
-        if not offer.services:
+        if not offer.services and not offer.coming:
             return ""
         # Items are many and the same for all terminals: comparing is cheaper than a digest.
         if self._items[0] != offer.items or not self._items[1]:
             self._items = (offer.items, items_digest(offer.items))
-        return rules_mark(offer.services, self._items[1])
+        return rules_mark(offer.services, self._items[1], offer.coming)

@@ -93,13 +93,14 @@ class TerminalStore:
         return None if state is None else TerminalState(state)
 
     async def offer(self, terminal_id: str, on: date) -> Offer:
-        """Return what can be rung up at a terminal on a day."""
+        """Return what can be rung up at a terminal on a day, and what is approved for later."""
         async with self._pool.transaction() as connection:
             services = await connection.fetch(_SERVICES, terminal_id, on)
             items = await connection.fetch(_ITEMS)
         return Offer(
-            tuple(_service(row) for row in services),
+            tuple(_service(row) for row in services if row["valid_from"] <= on),
             tuple(ItemParameters(**dict(row)) for row in items),
+            tuple(_service(row) for row in services if row["valid_from"] > on),
         )
 
 

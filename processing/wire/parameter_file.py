@@ -81,14 +81,15 @@ VISITS_ONLY: Final = 2
 
 
 class ServiceParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One service allowed at the terminal, in the version of its regulation that is in force.
+    """One service allowed at the terminal, in one version of its regulation.
 
     `evidence`: 1 tap, 2 PIN (`transaction.Evidence`). `consumes`: what a line takes from an
     allowance: 1 its quantity, 2 the kopecks covered, 3 one per line. `shortage`: 1 refuse the
     whole, 2 cover what is left. `reserve_minutes`: how long a reservation stands, or a visit may
     last; 0 when the service takes none. `visit`: `NO_VISITS`, `VISITS_TOO` or `VISITS_ONLY`.
-    `valid_to` is the version's last day and `grace_days` how long after it the centre honours what
-    was signed under it. `refusals` take the place of the outcomes' usual texts.
+    `valid_from` and `valid_to` are the version's first and last day, `grace_days` how long after
+    it the centre honours what was signed under it. `refusals` take the place of the outcomes'
+    usual texts.
     """
 
     service: str
@@ -100,6 +101,7 @@ class ServiceParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     shortage: int
     reserve_minutes: int = 0
     visit: int = NO_VISITS
+    valid_from: date | None = None
     valid_to: date | None = None
     grace_days: int = 0
     refusals: tuple[RefusalWords, ...] = ()

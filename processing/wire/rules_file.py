@@ -11,6 +11,7 @@ document (base64, so that its bytes are what was signed), the key's id, the sign
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from typing import Final, Self
 
 import msgspec
@@ -42,7 +43,9 @@ class RulesFileError(ValueError):
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a terminal rings up. `issued_at_ms` rises from one issue to the next.
 
-    For `use_minutes` after it cards may be served without the centre.
+    For `use_minutes` after it cards may be served without the centre. `services` are in force at
+    the issue, `coming` those versions that are approved and begin later: the terminal goes over to
+    them by itself.
     """
 
     version: int = VERSION
@@ -51,6 +54,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     use_minutes: int
     services: tuple[ServiceParameters, ...]
     items: tuple[ItemParameters, ...]
+    coming: tuple[ServiceParameters, ...] = ()
 
     @property
     def document(self) -> bytes:
@@ -60,16 +64,21 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def mark(self) -> str:
         """Return what tells these rules from others, whenever they were issued."""
-        return rules_mark(self.services, items_digest(self.items))
+        return rules_mark(self.services, items_digest(self.items), self.coming)
 
     @property
     def usable_until_ms(self) -> int:
         """Return until when cards may be served offline by them, UTC milliseconds."""
         return self.issued_at_ms + self.use_minutes * 60_000
 
-    def applied_to(self, parameters: ParameterFile) -> ParameterFile:
-        """Return a terminal's parameters with these rules in place of its own."""
-        return msgspec.structs.replace(parameters, services=self.services, items=self.items)
+    def applied_to(self, parameters: ParameterFile, today: date) -> ParameterFile:
+        """Return a terminal's parameters with these rules of a day in place of its own."""
+        begun = {one.service: one for one in self.services}
+        for one in sorted(self.coming, key=lambda one: one.version):
+            if one.valid_from is not None and one.valid_from <= today:
+                begun[one.service] = one
+        services = tuple(begun[service] for service in sorted(begun))
+        return msgspec.structs.replace(parameters, services=services, items=self.items)
 
 
 def items_digest(items: tuple[ItemParameters, ...]) -> bytes:
@@ -77,12 +86,16 @@ def items_digest(items: tuple[ItemParameters, ...]) -> bytes:
     return hashlib.sha256(msgspec.json.encode(items)).digest()
 
 
-def rules_mark(services: tuple[ServiceParameters, ...], items: bytes) -> str:
+def rules_mark(
+    services: tuple[ServiceParameters, ...],
+    items: bytes,
+    coming: tuple[ServiceParameters, ...] = (),
+) -> str:
     """Return the mark of rules: `MARK_DIGITS` hexadecimal digits; `items` is `items_digest`.
 
     A network message's answer names it, so that a terminal learns that there are newer rules.
     """
-    whole = hashlib.sha256(msgspec.json.encode(services) + items)
+    whole = hashlib.sha256(msgspec.json.encode((*services, *coming)) + items)
     return whole.hexdigest()[:MARK_DIGITS].upper()
 
 

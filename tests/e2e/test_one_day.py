@@ -21,7 +21,8 @@ from card_personalization.chip.softcard.card import SoftCard
 from card_personalization.readers.virtual import VirtualReaders
 from card_personalization.station.card_keys import ServiceKeys
 from card_personalization.station.centre import CentreClient
-from card_personalization.station.issuing import Outcome, Station
+from card_personalization.station.issuing import Outcome as Issue
+from card_personalization.station.issuing import Station
 from card_personalization.station.journal import Journal
 from card_personalization.station.lot import Lot
 from card_personalization.station.orders import WalkIn
@@ -99,7 +100,7 @@ class Office:
             )
             card = PivClient(open_channel(transport))
             served = station.serve(card, WalkIn(self._centre, request), lambda _: None)
-        assert served.outcome is Outcome.ISSUED, served.text("en")
+        assert served.outcome is Issue.ISSUED, served.text("en")
         self._pins[who] = letters[0].pin
 
     @contextmanager

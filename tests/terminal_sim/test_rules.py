@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -40,14 +41,14 @@ def versions(parameters: ParameterFile) -> set[int]:
 
 def test_new_rules_take_the_place_of_the_parameter_files(tmp_path: Path) -> None:
     shelf = RulesShelf(tmp_path, PARAMETERS)
-    assert shelf.parameters() == PARAMETERS
+    assert shelf.parameters(world.NOW_MS) == PARAMETERS
     assert shelf.renew(lambda _: signed(rules_of(7)))
-    assert versions(RulesShelf(tmp_path, PARAMETERS).parameters()) == {7}
+    assert versions(RulesShelf(tmp_path, PARAMETERS).parameters(world.NOW_MS)) == {7}
     assert not shelf.renew(lambda _: None)
     # An older issue that somebody kept is not taken, and the same one changes nothing.
     assert shelf.renew(lambda _: signed(rules_of(8, issued_at_ms=5)))
     assert not shelf.renew(lambda _: signed(rules_of(7)))
-    assert versions(shelf.parameters()) == {8}
+    assert versions(shelf.parameters(world.NOW_MS)) == {8}
 
 
 @pytest.mark.parametrize(
@@ -67,12 +68,30 @@ def test_what_is_not_believed_costs_nothing(tmp_path: Path, data: bytes, told: s
     shelf.renew(lambda _: signed(rules_of(7)))
     with pytest.raises(TerminalError, match=told):
         shelf.renew(lambda _: data)
-    assert versions(shelf.parameters()) == {7}
+    assert versions(shelf.parameters(world.NOW_MS)) == {7}
 
 
 def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
     (tmp_path / RULES_NAME).write_bytes(signed(rules_of(7))[:-9])
-    assert RulesShelf(tmp_path, PARAMETERS).parameters() == PARAMETERS
+    assert RulesShelf(tmp_path, PARAMETERS).parameters(world.NOW_MS) == PARAMETERS
+
+
+def test_a_terminal_goes_over_to_the_next_version_by_itself(tmp_path: Path) -> None:
+    shelf = RulesShelf(tmp_path, PARAMETERS)
+    next_day = world.TODAY + timedelta(days=1)
+    coming = tuple(
+        msgspec.structs.replace(world.SERVICES[0], version=9 + days, valid_from=next_day)
+        for days in (0, 1)
+    )
+    rules = msgspec.structs.replace(rules_of(7), coming=coming)
+    assert rules.mark != rules_of(7).mark
+    shelf.renew(lambda _: signed(rules))
+    assert versions(shelf.parameters(NOW_MS)) == {7}
+    assert [one.version for one in shelf.coming(NOW_MS)] == [9, 10]
+    tomorrow_ms = NOW_MS + 24 * HOUR_MS
+    assert versions(shelf.parameters(tomorrow_ms)) == {7, 10}
+    assert len(shelf.parameters(tomorrow_ms).services) == len(PARAMETERS.services)
+    assert shelf.coming(tomorrow_ms) == ()
 
 
 NOW_MS = world.NOW_MS

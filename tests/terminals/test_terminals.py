@@ -142,6 +142,10 @@ async def test_services_come_in_the_version_in_force(
 ) -> None:
     offer = await store.offer("AP000001", on)
     assert {service.service: service.version for service in offer.services} == versions
+    later = {service.version for service in offer.coming if service.service == "MEDICINE"}
+    assert later == {
+        one for one in (1, 2, 3) if one > versions.get("MEDICINE", 3 * (on.year > 2027))
+    }
 
 
 async def test_only_the_operator_blocks_terminals(furnished: Database) -> None:
@@ -184,6 +188,7 @@ def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> 
                 evidence=2,
                 consumes=2,
                 shortage=2,
+                valid_from=date(2026, 1, 1),
                 valid_to=date(2030, 12, 31),
                 grace_days=3,
             ),
@@ -197,6 +202,7 @@ def expected_parameters(key: bytes, exchange_key: bytes, public: PublicKeys) -> 
                 shortage=1,
                 reserve_minutes=90,
                 visit=1,
+                valid_from=date(2026, 7, 1),
                 valid_to=date(2026, 12, 31),
                 grace_days=3,
                 refusals=(ALL_GONE,),

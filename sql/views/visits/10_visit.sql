@@ -19,9 +19,13 @@ SELECT
     (
         SELECT string_agg(h.item || '=' || h.quantity, ' ' ORDER BY h.line_no)
         FROM (
-            SELECT l.line_no, l.item, sum(l.quantity) AS quantity
+            SELECT
+                l.line_no,
+                l.item,
+                sum(l.quantity) AS quantity
             FROM journal.line AS l
-            WHERE l.business_date = e.business_date AND l.terminal_id = e.terminal_id
+            WHERE
+                l.business_date = e.business_date AND l.terminal_id = e.terminal_id
                 AND l.stan = e.stan AND l.message_class = e.message_class
                 AND l.assigned = e.assigned
             GROUP BY l.line_no, l.item
@@ -36,20 +40,48 @@ WHERE e.kind = 7 AND e.facts ? 'expires';
 
 -- Those that nothing has ended: they may still be finished, or their end is due any moment.
 CREATE OR REPLACE VIEW journal.open_visit AS
-SELECT v.*
+SELECT
+    v.business_date,
+    v.terminal_id,
+    v.stan,
+    v.service,
+    v.service_ru,
+    v.service_en,
+    v.provider_code,
+    v.time_zone,
+    v.began_at,
+    v.expires_at,
+    v.began_offline,
+    v.held
 FROM rights.reservation AS o
 INNER JOIN journal.begun_visit AS v
-    ON o.bucket = v.bucket AND o.business_date = v.business_date
-    AND o.terminal_id = v.terminal_id AND o.stan = v.stan AND o.assigned = v.assigned;
+    ON
+        o.bucket = v.bucket AND o.business_date = v.business_date
+        AND o.terminal_id = v.terminal_id AND o.stan = v.stan AND o.assigned = v.assigned;
 
 -- Those that nobody finished: the centre ended them by an event of its own (kind 9) and gave back
 -- what they held.
 CREATE OR REPLACE VIEW journal.forgotten_visit AS
-SELECT v.*, x.posting_date AS forgotten_on, x.decided_at AS ended_at
+SELECT
+    v.business_date,
+    v.terminal_id,
+    v.stan,
+    v.service,
+    v.service_ru,
+    v.service_en,
+    v.provider_code,
+    v.time_zone,
+    v.began_at,
+    v.expires_at,
+    v.began_offline,
+    v.held,
+    x.posting_date AS forgotten_on,
+    x.decided_at AS ended_at
 FROM journal.event AS x
 INNER JOIN journal.begun_visit AS v
-    ON x.business_date = v.business_date AND x.terminal_id = v.terminal_id
-    AND x.stan = v.stan AND x.assigned = v.assigned
+    ON
+        x.business_date = v.business_date AND x.terminal_id = v.terminal_id
+        AND x.stan = v.stan AND x.assigned = v.assigned
 WHERE x.message_class = 9 AND x.kind = 9;
 
 GRANT SELECT ON journal.open_visit, journal.forgotten_visit TO spk_operator, spk_finance;
