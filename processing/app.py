@@ -38,7 +38,7 @@ from processing.authorization.expiry import ExpiryStore
 from processing.authorization.model import Asker
 from processing.authorization.targets import Decider
 from processing.authorization.tasks import keep_expiring
-from processing.cards.tasks import keep_issuing, keep_listing
+from processing.cards.tasks import keep_expiring_cards, keep_issuing, keep_listing
 from processing.gateways.http import Probe, probe_all
 from processing.gateways.iso8583 import Gateway
 from processing.gateways.port import GatewayLimits, GatewayMetrics
@@ -263,6 +263,7 @@ class Centre:
             loop.create_task(self._keep_partitions(pools)),
             loop.create_task(keep_issuing(_command("cards", "issue-stop-list"), self._log)),
             loop.create_task(keep_listing(_command("cards", "issue-crl"), self._log)),
+            loop.create_task(keep_expiring_cards(_command("cards", "expire"), self._log)),
         ]
         lanes = {t.number: self._new_lane("expiry lane", t) for t in self._targets.targets}
         for number, lane in lanes.items():

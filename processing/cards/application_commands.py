@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -40,15 +38,11 @@ from processing.cards.applications import (
     Standing,
     Wish,
 )
+from processing.cards.counter import at_office, said
 from processing.cards.life_commands import Language
 from processing.cards.renewal import renew as renew_now
 from processing.cards.store import CardStore
-from processing.kernel.clock import SystemClock
-from processing.kernel.config import read_settings
-from processing.kernel.database import REPORTING_LIMITS
 from processing.kernel.errors import ConfigurationError
-from processing.kernel.roles import Role
-from processing.kernel.target_pools import open_targets
 from processing.register.identifiers import IdentifierError, read_card_number, read_snils
 from processing.register.importing.errors import ImportRefused
 from processing.wire.figures import format_date
@@ -101,7 +95,7 @@ def order(
     """
     if (snils is None) is (from_ is None):
         raise ConfigurationError("один СНИЛС или --from ФАЙЛ / give one СНИЛС, or --from FILE")
-    desk = Desk(kind=_KIND[kind], point_id=point, by=_said(by), reason=_said(reason))
+    desk = Desk(kind=_KIND[kind], point_id=point, by=said(by), reason=said(reason))
     if from_ is not None:
         return _order_file(from_, refused, desk, lang)
     wish = Wish(
@@ -159,12 +153,12 @@ def approve(
     async def work(store: ApplicationStore, _cards: CardStore) -> dict[int, ApproveResult]:
         if numbers:
             found = await store.numbered(numbers)
-            results = await store.approve(found, _said(by), point)
+            results = await store.approve(found, said(by), point)
             missing = set(numbers) - set(results)
             return results | dict.fromkeys(missing, ApproveResult.NOT_WAITING)
         results, after = {}, 0
         while part := await store.waiting(after, wanted):
-            results |= await store.approve(part, _said(by), point)
+            results |= await store.approve(part, said(by), point)
             after = part[-1].number
         return results
 
@@ -228,7 +222,7 @@ def renew(
 
     Dead and moved holders, suspended cards and who waits for a card already are left out.
     """
-    done = _office(lambda store, _cards: renew_now(store, before.date(), _said(by), point, most))
+    done = _office(lambda store, _cards: renew_now(store, before.date(), said(by), point, most))
     russian = lang == "ru"
     day = format_date(before.date(), lang)
     print(
@@ -264,13 +258,13 @@ def _order_file(path: Path, refused: Path | None, desk: Desk, lang: Language) ->
 
 def _close(number: int, by: str, reason: str, lang: Language, *, withdraw: bool) -> None:
     if not withdraw:
-        _said(reason)
+        said(reason)
 
     async def work(store: ApplicationStore, _cards: CardStore) -> RefuseResult:
         found: Sequence[Open] = await store.numbered([number])
         if not found:
             return RefuseResult.UNKNOWN
-        return await store.refuse(found[0].application_id, _said(by), reason, withdraw=withdraw)
+        return await store.refuse(found[0].application_id, said(by), reason, withdraw=withdraw)
 
     result = _office(work)
     told = f"{number}: {word(REFUSE[result], lang)}"
@@ -315,21 +309,6 @@ def _snils(text: str) -> str:
         raise ConfigurationError(f"{text}: {error.ru} / {error.en}") from error
 
 
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ConfigurationError("назовите себя и причину / say who you are and why")
-    return text.strip()
-
-
 def _office(work: Callable[[ApplicationStore, CardStore], Awaitable[_R]]) -> _R:
     """Do something with the applications of this installation."""
-
-    async def run() -> _R:
-        settings = read_settings(os.environ)
-        async with open_targets(
-            settings, Role.ISSUING, _APPLICATION_NAME, limits=REPORTING_LIMITS
-        ) as targets:
-            store = ApplicationStore(targets.home, SystemClock(settings.time_zone))
-            return await work(store, CardStore(targets.home))
-
-    return asyncio.run(run())
+    return at_office(lambda pool, clock: work(ApplicationStore(pool, clock), CardStore(pool)))

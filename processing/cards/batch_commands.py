@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from uuid import UUID
 
 import cyclopts
@@ -22,6 +21,7 @@ from processing.cards.batches import (
     TakeResult,
 )
 from processing.cards.copies import card_store
+from processing.cards.counter import APPLICATION_NAME, at_office, said
 from processing.cards.life_commands import Language
 from processing.cards.points import DELIVERY_DAYS, POINT_ORDERS_PER_DAY, DeliveryPoint, PointStore
 from processing.cards.stations import STATION_NAME
@@ -39,8 +39,6 @@ POINT_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,32}")
 By = Annotated[str, Parameter(help="Who does it: the name is written down.")]
 BatchNumber = Annotated[int, Parameter(help="The batch, as spk cards batches numbers it.")]
 
-_APPLICATION_NAME: Final = "spk cards"
-_R = TypeVar("_R")
 
 point_app = cyclopts.App(name="point", help="Delivery points: where cards are handed over.")
 
@@ -91,7 +89,7 @@ def add_point(
         delivery_days=delivery_days,
         daily_max=daily_max,
     )
-    if not _office(lambda pool, _clock: PointStore(pool).put(put)):
+    if not at_office(lambda pool, _clock: PointStore(pool).put(put)):
         raise ConfigurationError(
             f"региона {region} нет" if lang == "ru" else f"there is no region {region}"
         )
@@ -101,7 +99,7 @@ def add_point(
 @point_app.command(name="list")
 def list_points(*, lang: Language = "ru") -> None:
     """List the delivery points in use."""
-    for one in _office(lambda pool, _clock: PointStore(pool).points()):
+    for one in at_office(lambda pool, _clock: PointStore(pool).points()):
         days = f"{one.delivery_days} дн." if lang == "ru" else f"{one.delivery_days} days"
         most = f"до {one.daily_max} в день" if lang == "ru" else f"at most {one.daily_max} a day"
         print(
@@ -112,7 +110,7 @@ def list_points(*, lang: Language = "ru") -> None:
 @point_app.command(name="close")
 def close_point(point: str, /, *, lang: Language = "ru") -> None:
     """Take a delivery point out of use: what is ordered goes on, nothing new is taken."""
-    if not _office(lambda pool, _clock: PointStore(pool).close(point)):
+    if not at_office(lambda pool, _clock: PointStore(pool).close(point)):
         raise ConfigurationError(
             f"{point}: такого пункта нет" if lang == "ru" else f"{point}: there is no such point"
         )
@@ -130,9 +128,9 @@ def batch(
     """Put the orders whose day has come into batches, by delivery point."""
 
     async def work(pool: DatabasePool, clock: Clock) -> list[MadeBatch]:
-        return await BatchStore(pool).make(on.date() if on else clock.local_date(), _said(by))
+        return await BatchStore(pool).make(on.date() if on else clock.local_date(), said(by))
 
-    made = _office(work)
+    made = at_office(work)
     for one in made:
         day = format_date(one.planned_on, lang)
         print(
@@ -151,7 +149,7 @@ def batches(
 ) -> None:
     """List batches, the newest first: where each is and how far."""
     most = BATCHES_SHOWN_MAX
-    for one in _office(lambda pool, _clock: BatchStore(pool).listed(before or 2**31 - 1, most)):
+    for one in at_office(lambda pool, _clock: BatchStore(pool).listed(before or 2**31 - 1, most)):
         print(_line(one, lang))
 
 
@@ -174,9 +172,9 @@ def give_batch(
                 if lang == "ru"
                 else f"{station}: there is no such station"
             )
-        return (await store.take(station, batch_id, clock.local_date(), _said(by)))[0]
+        return (await store.take(station, batch_id, clock.local_date(), said(by)))[0]
 
-    result = _office(work)
+    result = at_office(work)
     if result is not TakeResult.TAKEN:
         raise ConfigurationError(_TAKE[result][0 if lang == "ru" else 1])
     print(f"Партия {number}: {station}" if lang == "ru" else f"Batch {number}: {station}")
@@ -196,9 +194,9 @@ def take_back(
         store = BatchStore(pool)
         batch_id = await _batch_id(store, number, lang)
         now = datetime.fromtimestamp(clock.utc_ms() / 1000, UTC)
-        return await store.take_back(batch_id, _said(by), _said(reason), now)
+        return await store.take_back(batch_id, said(by), said(reason), now)
 
-    result, remade = _office(work)
+    result, remade = at_office(work)
     if result is not TakeBackResult.TAKEN_BACK:
         raise ConfigurationError(_TAKE_BACK[result][0 if lang == "ru" else 1])
     print(
@@ -234,13 +232,13 @@ def expire(*, lang: Language = "ru") -> None:
 
 
 async def _walk_in(station: str, *, allow: bool) -> bool:
-    async with open_targets(read_settings(os.environ), Role.OPERATOR, _APPLICATION_NAME) as targets:
+    async with open_targets(read_settings(os.environ), Role.OPERATOR, APPLICATION_NAME) as targets:
         return await CardStore(targets.home).allow_walk_in(station, allow=allow)
 
 
 async def _expire() -> int:
     settings = read_settings(os.environ)
-    async with open_targets(settings, Role.ISSUING, _APPLICATION_NAME, patient=True) as targets:
+    async with open_targets(settings, Role.ISSUING, APPLICATION_NAME, patient=True) as targets:
         return await card_store(targets).expire(SystemClock(settings.time_zone).local_date())
 
 
@@ -265,12 +263,6 @@ def _line(one: ListedBatch, lang: Language) -> str:
     )
 
 
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ConfigurationError("назовите себя и причину / say who you are and why")
-    return text.strip()
-
-
 _TAKE: Final = {
     TakeResult.OTHER_STATION: (
         "партия у другой станции: сначала верните её (spk cards take-back)",
@@ -288,14 +280,3 @@ _TAKE_BACK: Final = {
         "this role has no right to batches",
     ),
 }
-
-
-def _office(work: Callable[[DatabasePool, Clock], Awaitable[_R]]) -> _R:
-    """Do something at the issuing office's database."""
-
-    async def run() -> _R:
-        settings = read_settings(os.environ)
-        async with open_targets(settings, Role.ISSUING, _APPLICATION_NAME) as targets:
-            return await work(targets.home, SystemClock(settings.time_zone))
-
-    return asyncio.run(run())

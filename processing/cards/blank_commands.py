@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Final, TypeVar
@@ -12,12 +10,10 @@ import cyclopts
 from cyclopts import Parameter, validators
 
 from processing.cards.blanks import BlankMove, BlankMoveKind, BlankMoveResult, BlankStore
+from processing.cards.counter import at_office, said
 from processing.cards.life_commands import Language
-from processing.kernel.clock import SystemClock
-from processing.kernel.config import read_settings
+from processing.kernel.clock import Clock
 from processing.kernel.errors import ConfigurationError
-from processing.kernel.roles import Role
-from processing.kernel.target_pools import open_targets
 from processing.wire.batches import BLANKS_MAX, BlankBalance
 from processing.wire.figures import format_date
 
@@ -33,7 +29,6 @@ Reason = Annotated[str, Parameter(help="Why, or by what paper.")]
 Blanks = Annotated[
     int, Parameter(help="How many.", validator=validators.Number(gte=1, lte=BLANKS_MAX))
 ]
-_APPLICATION_NAME: Final = "spk cards"
 _R = TypeVar("_R")
 
 app = cyclopts.App(name="blanks", help="Stock of blank cards, counted to the last one.")
@@ -89,13 +84,13 @@ def spoil(
     blanks: Blanks, /, *, station: Station, by: By, reason: Reason, lang: Language = "ru"
 ) -> None:
     """Write off blanks spoiled at a station apart from any order; it tells the others itself."""
-    _move(BlankMoveKind.SPOILED, blanks, by, _said(reason), lang, station=station)
+    _move(BlankMoveKind.SPOILED, blanks, by, said(reason), lang, station=station)
 
 
 @app.command
 def destroy(lot: Lot, blanks: Blanks, /, *, by: By, reason: Reason, lang: Language = "ru") -> None:
     """Write off blanks of a lot that were destroyed in the store, as faulty ones."""
-    _move(BlankMoveKind.DESTROYED, blanks, by, _said(reason), lang, lot=lot)
+    _move(BlankMoveKind.DESTROYED, blanks, by, said(reason), lang, lot=lot)
 
 
 @app.command
@@ -114,9 +109,9 @@ def count(
     The count is kept and printed; exits with 1 when blanks are missing or there are too many.
     """
 
-    async def work(store: BlankStore, clock: SystemClock) -> BlankBalance | None:
+    async def work(store: BlankStore, clock: Clock) -> BlankBalance | None:
         day = on.date() if on else clock.local_date()
-        return await store.count(station, day, left, _said(by))
+        return await store.count(station, day, left, said(by))
 
     balance = _office(work)
     if balance is None:
@@ -137,7 +132,7 @@ def list_blanks(
 ) -> None:
     """List the lots in the store, and what was counted at the stations."""
 
-    async def work(store: BlankStore, clock: SystemClock) -> list[str]:
+    async def work(store: BlankStore, clock: Clock) -> list[str]:
         russian = lang == "ru"
         lines = [
             f"{one.lot}  {one.family}  в хранилище {one.in_store}: получено {one.received}, "
@@ -186,12 +181,12 @@ def _move(
     family: str | None = None,
     station: str | None = None,
 ) -> None:
-    async def work(store: BlankStore, clock: SystemClock) -> BlankMoveResult:
+    async def work(store: BlankStore, clock: Clock) -> BlankMoveResult:
         move = BlankMove(
             kind=kind,
             blanks=blanks,
             moved_on=clock.local_date(),
-            made_by=_said(by),
+            made_by=said(by),
             reason=reason,
             lot=lot,
             family=family,
@@ -233,16 +228,5 @@ _RESULTS: Final = {
 }
 
 
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ConfigurationError("назовите себя и причину / say who you are and why")
-    return text.strip()
-
-
-def _office(work: Callable[[BlankStore, SystemClock], Awaitable[_R]]) -> _R:
-    async def run() -> _R:
-        settings = read_settings(os.environ)
-        async with open_targets(settings, Role.ISSUING, _APPLICATION_NAME) as targets:
-            return await work(BlankStore(targets.home), SystemClock(settings.time_zone))
-
-    return asyncio.run(run())
+def _office(work: Callable[[BlankStore, Clock], Awaitable[_R]]) -> _R:
+    return at_office(lambda pool, clock: work(BlankStore(pool), clock))
