@@ -7,6 +7,7 @@ behind may finish its work.
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 from processing.kernel.database import DatabasePool
@@ -49,12 +50,10 @@ async def _tell(home: DatabasePool, pool: DatabasePool, buckets: tuple[int, int]
         if not due:
             return 0
         try:
-            async with pool.connection() as other:
-                await other.execute(
-                    "SELECT rights.accept($1, $2)",
-                    [row["action"] for row in due],
-                    [row["body"] for row in due],
-                )
+            async with pool.transaction() as other:
+                for _, rows in itertools.groupby(due, key=lambda row: row["round"]):
+                    told = [(row["action"], row["body"]) for row in rows]
+                    await other.execute("SELECT rights.accept($1, $2)", *zip(*told, strict=True))
         except DatabaseError as error:
             raise _AwayError from error
         await connection.execute(

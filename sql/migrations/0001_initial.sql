@@ -555,6 +555,7 @@ CREATE TYPE register.edit AS (
 CREATE TABLE register.rights_delivery (
     delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 1023),
+    change_id bigint NOT NULL,
     -- see rights.accept
     action text NOT NULL CHECK (action IN ('entitlement', 'allowance', 'withdraw', 'facts')),
     body jsonb NOT NULL

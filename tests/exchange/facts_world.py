@@ -8,7 +8,9 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
+from processing.kernel.bucket import bucket_of
 from tests.exchange import people as p
+from tests.plugins.town import serves
 
 MEDICINE, UTILITY, GRANT = "MED.FED", "UTIL.50", "CHILD.GRANT"
 LMSZ = {name: uuid5(UUID(int=7), name) for name in (MEDICINE, UTILITY, GRANT)}
@@ -81,7 +83,7 @@ def measure(name: str, **changes: Any) -> dict[str, Any]:
 
 
 async def build(connection: asyncpg.Connection) -> None:
-    """Write measures, items and entitlements beside the town of people.py."""
+    """Write measures, items, and the entitlements served here, beside the town of people.py."""
     await connection.executemany(
         "INSERT INTO regulations.measure VALUES ($1, $1, $1, 'federal')",
         [(name,) for name in (*LMSZ, "OTHER")],
@@ -97,12 +99,16 @@ async def build(connection: asyncpg.Connection) -> None:
         ("unlinked", p.GALINA, "OTHER", "DISABLED.1"),
         ("grant", p.BORIS, GRANT, "VETERAN"),
     ):
+        if not await serves(connection, bucket_of(holder.bytes)):
+            continue
         first = MONTH if name == "grant" else date(2026, 1, 1)
         await connection.execute(
             "INSERT INTO rights.entitlement VALUES (rights.bucket_of($1), $1, $2, $3, $4, $5, "
             "'2027-12-31', '17-с', $6)",
             holder, ENTITLEMENTS[name], what, category, first, DECIDED,
         )  # fmt: skip
+    if not await serves(connection, bucket_of(p.BORIS.bytes)):
+        return
     await connection.execute(
         """
         INSERT INTO rights.allowance (
@@ -121,10 +127,11 @@ async def build(connection: asyncpg.Connection) -> None:
 
 
 class Journal:
-    """Writes events with one line each."""
+    """Writes events with one line each, on a lane of the connection's database."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, lane: int = 1) -> None:
         self._connection = connection
+        self._lane = lane
         self._stan = 0
 
     async def event(
@@ -151,14 +158,14 @@ class Journal:
                 signed_at, local_date, posting_date, decided_at, request_digest, request, signature,
                 outcome, approval_code
             ) VALUES (
-                $1, $2, 'AP000001', $3::integer, $4, 1, $3::integer, 1, $5, FALSE, 1,
+                $1, $2, 'AP000001', $3::integer, $4, $10, $3::integer, 1, $5, FALSE, 1,
                 gen_random_uuid(), $6, 'S', 1, $7,
                 CASE WHEN $7::date IS NOT NULL THEN 'AP000001' END, $8, $9, now(), $2, $2,
                 now(), '', '', '', 1, ''
             )
             """,
             row["bucket"], on, self._stan, 4 if kind == 6 else 2, kind, row["holder_id"],
-            parent and parent[0], parent and parent[1], 2 if parent else None,
+            parent and parent[0], parent and parent[1], 2 if parent else None, self._lane,
         )  # fmt: skip
         await self._connection.execute(
             """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from processing.authorization.model import Case, Proof
 from tests.authorization.world import (
@@ -33,10 +34,16 @@ DAYS = 10
 
 
 class History:
-    """Decides one random step after the other; `centre` acts on a database whose world is built."""
+    """Decides one random step after the other; `centre` acts on a database whose world is built.
 
-    def __init__(self, centre: Centre, seed: int) -> None:
+    Of several databases it serves the `holders`.
+    """
+
+    def __init__(
+        self, centre: Centre, seed: int, holders: Sequence[UUID] = (HOLDER, CHILD)
+    ) -> None:
         self.centre = centre
+        self.holders = holders
         self.chance = random.Random(seed)
         self.stan = 0
         self.now = NOW
@@ -44,7 +51,7 @@ class History:
 
     async def live(self, steps: int) -> None:
         """Grant a few rights and live through `steps` batches."""
-        for holder in (HOLDER, CHILD):
+        for holder in self.holders:
             for measure, period in (("FULL", 2), ("HALFCAP", 3), ("HALF", 0)):
                 granted = self.chance.randrange(5, 40)
                 await grant(
@@ -81,7 +88,7 @@ class History:
         return {
             "service": service,
             "card": self.chance.choice([CARD, CARD, OTHER_CARD]),
-            "holder": HOLDER if self.chance.random() < 0.7 else CHILD,
+            "holder": self.holders[0 if self.chance.random() < 0.7 else -1],
             "terminal": self.chance.choice([TERMINAL, OTHER_TERMINAL]),
             "business_date": signed.date(),
             "signed_at": signed,
@@ -103,7 +110,8 @@ class History:
             ]
         )
         if wrong.pop("inquiry", False):
-            return inquiry(self.stan, signed_at=self.now, business_date=self.now.date())
+            told = {"signed_at": self.now, "business_date": self.now.date()}
+            return inquiry(self.stan, holder=self.holders[0], **told)
         told = self._told() | wrong
         if told.pop("reuse", False) and self.past:
             # A terminal that lost its state: an advice under a number that is taken.

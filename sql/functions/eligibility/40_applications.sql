@@ -144,15 +144,16 @@ BEGIN
     PERFORM eligibility.note_step(p_application_id, 'decided', p_by, decision);
 END
 $$;
--- Send the allowances of an entitlement on their way; what a unit is and who pays stands in the
+-- Send the allowances of an entitlement on their way, as part of the change that grants it; what a unit is and who pays stands in the
 -- directory. For the owner's functions alone.
 CREATE OR REPLACE FUNCTION eligibility.pass_allowances(p_measure text, p_rights jsonb)
 RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO register.rights_delivery (bucket, action, body)
+    INSERT INTO register.rights_delivery (bucket, change_id, action, body)
     SELECT
-        rights.bucket_of((p_rights ->> 'holder_id')::uuid), 'allowance',
+        rights.bucket_of((p_rights ->> 'holder_id')::uuid), register.current_change(),
+        'allowance',
         a.body || jsonb_build_object(
             'bucket', rights.bucket_of((p_rights ->> 'holder_id')::uuid),
             'holder_id', p_rights -> 'holder_id', 'entitlement_id', p_rights -> 'entitlement_id',

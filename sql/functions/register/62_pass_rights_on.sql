@@ -11,8 +11,8 @@ BEGIN
         RAISE EXCEPTION 'rights cannot rest on the change: %', against
             USING ERRCODE = 'exclusion_violation', CONSTRAINT = against;
     END IF;
-    INSERT INTO register.rights_delivery (bucket, action, body)
-    SELECT r.bucket, r.action, r.body
+    INSERT INTO register.rights_delivery (bucket, change_id, action, body)
+    SELECT r.bucket, p_change_id, r.action, r.body
     FROM (
         SELECT * FROM register.rights_of_change(p_change_id)
         UNION ALL
@@ -24,30 +24,52 @@ END
 $$;
 REVOKE ALL ON FUNCTION register.pass_rights_on(bigint) FROM public, spk_register;
 
--- Take over what is due to this very database, so many at a time that memory stays bounded.
+-- What the database that serves these buckets does not know yet, the oldest first, in rounds: what
+-- several changes say of one holder is to be taken over one change after the other.
+CREATE OR REPLACE FUNCTION register.rights_in_rounds(
+    p_first smallint, p_last smallint, p_count integer
+) RETURNS TABLE (delivery_id bigint, action text, body jsonb, round bigint)
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+SELECT
+    d.delivery_id, d.action, d.body,
+    dense_rank() OVER (PARTITION BY d.body -> 'holder_id' ORDER BY d.first_id)
+FROM (
+    SELECT d.*, min(d.delivery_id) OVER (PARTITION BY d.change_id) AS first_id
+    FROM (
+        SELECT d.* FROM register.rights_delivery AS d
+        WHERE d.bucket BETWEEN p_first AND p_last
+        ORDER BY d.delivery_id
+        LIMIT p_count
+    ) AS d
+) AS d;
+$$;
+REVOKE ALL ON FUNCTION register.rights_in_rounds(smallint, smallint, integer)
+FROM public, spk_register;
+
+-- Take over what is due to this very database, so much at a time that memory stays bounded.
 CREATE OR REPLACE FUNCTION register.deliver_here() RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog AS $$
 DECLARE
-    actions text[];
-    bodies jsonb[];
+    told record;
+    ids bigint[];
 BEGIN
     LOOP
-        WITH due AS (
-            DELETE FROM register.rights_delivery AS d
-            WHERE d.delivery_id IN (
-                SELECT w.delivery_id FROM register.rights_delivery AS w
-                INNER JOIN rights.target AS t ON w.bucket BETWEEN t.first_bucket AND t.last_bucket
-                ORDER BY w.delivery_id LIMIT 10000
-            )
-            RETURNING d.delivery_id, d.action, d.body
-        )
-
-        SELECT
-            array_agg(d.action ORDER BY d.delivery_id), array_agg(d.body ORDER BY d.delivery_id)
-        INTO actions, bodies
-        FROM due AS d;
-        EXIT WHEN actions IS NULL;
-        PERFORM rights.accept(actions, bodies);
+        ids := '{}';
+        FOR told IN
+            SELECT
+                array_agg(d.action ORDER BY d.delivery_id) AS actions,
+                array_agg(d.body ORDER BY d.delivery_id) AS bodies,
+                array_agg(d.delivery_id) AS ids
+            FROM rights.target AS t
+            CROSS JOIN LATERAL register.rights_in_rounds(t.first_bucket, t.last_bucket, 10000) AS d
+            GROUP BY d.round
+            ORDER BY d.round
+        LOOP
+            PERFORM rights.accept(told.actions, told.bodies);
+            ids := ids || told.ids;
+        END LOOP;
+        EXIT WHEN cardinality(ids) = 0;
+        DELETE FROM register.rights_delivery AS d WHERE d.delivery_id = ANY(ids);
     END LOOP;
 END
 $$;
@@ -84,16 +106,13 @@ REVOKE ALL ON FUNCTION register.unpayable(bigint) FROM public, spk_register;
 -- What other databases do not know yet, the oldest first; and that they know it now. Who looks is
 -- the only one to tell them until the transaction ends, so that nothing old arrives after the new.
 CREATE OR REPLACE FUNCTION register.rights_due(p_first smallint, p_last smallint, p_count integer)
-RETURNS TABLE (delivery_id bigint, action text, body jsonb)
+RETURNS TABLE (delivery_id bigint, action text, body jsonb, round bigint)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('register.rights_due'), p_first);
     RETURN QUERY
-    SELECT d.delivery_id, d.action, d.body
-    FROM register.rights_delivery AS d
-    WHERE d.bucket BETWEEN p_first AND p_last
-    ORDER BY d.delivery_id
-    LIMIT p_count;
+    SELECT d.* FROM register.rights_in_rounds(p_first, p_last, p_count) AS d
+    ORDER BY d.round, d.delivery_id;
 END
 $$;
 REVOKE ALL ON FUNCTION register.rights_due(smallint, smallint, integer) FROM public;
