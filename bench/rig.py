@@ -91,6 +91,7 @@ class Rig:
             "SPK_HSM_PASSPHRASE": secrets.token_urlsafe(24),
             "SPK_ISO8583_LISTEN": f"127.0.0.1:{self.iso_port}",
             "SPK_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
+            "SPK_DAILY_AT": "off",
         }
 
     def __enter__(self) -> Rig:

@@ -59,6 +59,7 @@ class Stage:
             "SPK_HSM_PASSPHRASE": secrets.token_urlsafe(24),
             "SPK_ISO8583_LISTEN": f"127.0.0.1:{iso_port}",
             "SPK_HTTP_LISTEN": f"127.0.0.1:{http_port}",
+            "SPK_DAILY_AT": "off",
             "SPK_CENTRE": f"http://127.0.0.1:{http_port}",
             "SPK_STATION_TOKEN_FILE": str(self.home / "station.token"),
             "SPK_TERMINAL_LANG": self.language,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
+
+from processing.kernel.child import run_child
 
 STOP_LIST_PAUSE_SECONDS: Final = 600
 """How long after one stop-list the next is issued."""
@@ -17,7 +18,6 @@ EXPIRY_PAUSE_SECONDS: Final = 3_600
 """How long after the cards whose last day has passed were looked for they are looked for again."""
 STOP_LIST_TIMEOUT_SECONDS: Final = 300
 """Longest time that making one may take: a million cards take half a minute."""
-_WORDS_MAX: Final = 2_000
 
 
 async def keep_issuing(command: Sequence[str], log: FilteringBoundLogger) -> None:
@@ -42,35 +42,10 @@ async def _keep(
 ) -> None:
     """Run `command` in a process of its own: no terminal waits while a million cards are hashed."""
     while True:
-        fault, told = await _run(command)
+        fault, told = await run_child(command, STOP_LIST_TIMEOUT_SECONDS)
         if fault:
             # Its readers go on by the list they have, as long as its age allows.
             log.error(failed, fault=fault)
         else:
             log.info(done, told=told)
         await asyncio.sleep(pause_seconds)
-
-
-async def _run(command: Sequence[str]) -> tuple[str, str]:
-    """Run a command to its end; return what went wrong ("" if nothing) and what it said."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-    except OSError as error:
-        return f"{command[0]}: {error}", ""
-    try:
-        async with asyncio.timeout(STOP_LIST_TIMEOUT_SECONDS):
-            told, _ = await process.communicate()
-    except TimeoutError:
-        return f"no end within {STOP_LIST_TIMEOUT_SECONDS} s", ""
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        # Its pipes are closed with it; else the loop may end before they are.
-        await process.wait()
-    words = told.decode(errors="replace").strip()[-_WORDS_MAX:]
-    return (words or f"exit code {process.returncode}", "") if process.returncode else ("", words)

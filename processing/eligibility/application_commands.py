@@ -30,10 +30,11 @@ from processing.eligibility.session import (
     with_pool,
 )
 from processing.eligibility.store import EligibilityStore
-from processing.eligibility.tasks import daily
+from processing.eligibility.tasks import DONE_BY, Upkeep, daily
 from processing.eligibility.why import VERDICTS, why
 from processing.eligibility.wording import one_of
-from processing.kernel.database import Connection
+from processing.kernel.daily import only_one
+from processing.kernel.database import Connection, DatabasePool
 from processing.regulations.faults import Language
 from processing.wire.explanation import Audience
 from processing.wire.figures import format_date
@@ -248,10 +249,36 @@ def close_task(application: UUID, *, by: str, resolution: str, lang: Language = 
     print(f"{application}: {one_of(lang, ('закрыто задач', 'tasks closed'))}: {closed}")
 
 
+def every_day(*, lang: Language = "ru") -> None:
+    """Do what is due today: go over new life events, then remind; the centre runs it.
+
+    What events bring unasked is granted, the rest waits for a person; again finds nothing new.
+    """
+    today = local_today()
+
+    async def work(pool: DatabasePool) -> tuple[RunReport, Upkeep] | None:
+        async with pool.connection() as connection:
+            if not await only_one(connection, "eligibility"):
+                return None
+            report = await Run(pool, today, DONE_BY, refusal_text).over_new_events()
+            return report, await daily(connection, today)
+
+    with told(lang):
+        done = with_pool(work)
+    if done is None:
+        print(one_of(lang, ("этим уже занята другая программа", "another program is at it")))
+        return
+    _print_report(done[0], lang)
+    _print_upkeep(done[1], lang)
+
+
 def remind(*, lang: Language = "ru") -> None:
     """Do what is due today: reminders of what ends soon, lapsed offers, corrected events."""
     today = local_today()
-    done = in_transaction(lambda connection: daily(connection, today))
+    _print_upkeep(in_transaction(lambda connection: daily(connection, today)), lang)
+
+
+def _print_upkeep(done: Upkeep, lang: Language) -> None:
     words = {
         ("напоминаний", "reminders"): done.reminders,
         ("просроченных предложений", "lapsed offers"): done.lapsed,

@@ -12,7 +12,7 @@ import msgspec
 
 from processing.kernel.database import Connection
 
-DONE_BY: Final = "spk eligibility remind"
+DONE_BY: Final = "spk eligibility daily"
 DAYS_BEFORE: Final = (60, 30, 7)
 """How many days before its end something is reminded of."""
 

@@ -10,6 +10,7 @@
 | SPK_LOG_FORMAT | json or console | json |
 | SPK_ISO8583_LISTEN | host:port of the ISO 8583 gateway | 127.0.0.1:8583 |
 | SPK_HTTP_LISTEN | host:port of the HTTP gateway | 127.0.0.1:8580 |
+| SPK_DAILY_AT | when the day's work of the register begins, HH:MM local time; off: never | 03:00 |
 | SPK_HSM | address of the key service, as `hsm_stub.client.address` reads it | unix:HOME/hsm.sock |
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
@@ -36,6 +38,7 @@ VARIABLES: Final = (
     "SPK_LOG_FORMAT",
     "SPK_ISO8583_LISTEN",
     "SPK_HTTP_LISTEN",
+    "SPK_DAILY_AT",
     "SPK_HSM",
 )
 """Every variable this module reads."""
@@ -77,7 +80,8 @@ class ListenAddress(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment says. `dsn` None means: the embedded PostgreSQL under `home`.
 
-    `targets_file` names several databases, of which `dsn` is then none.
+    `targets_file` names several databases, of which `dsn` is then none. `daily_at` None: the centre
+    does nothing by the day, somebody else runs those commands.
     """
 
     home: Path
@@ -88,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat = LogFormat.JSON
     iso8583_listen: ListenAddress = ListenAddress("127.0.0.1", 8583)
     http_listen: ListenAddress = ListenAddress("127.0.0.1", 8580)
+    daily_at: time | None = None
     hsm_address: str = ""
 
 
@@ -108,6 +113,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         log_format=_one_of(LogFormat, "SPK_LOG_FORMAT", given.get("SPK_LOG_FORMAT", "json")),
         iso8583_listen=_listen("SPK_ISO8583_LISTEN", given, "127.0.0.1:8583"),
         http_listen=_listen("SPK_HTTP_LISTEN", given, "127.0.0.1:8580"),
+        daily_at=_daily_at(given.get("SPK_DAILY_AT", "03:00")),
         hsm_address=given.get("SPK_HSM", f"unix:{home / 'hsm.sock'}"),
     )
 
@@ -169,6 +175,17 @@ def _time_zone(value: str) -> str:
     except ConfigurationError as error:
         raise ConfigurationError(f"SPK_TIME_ZONE: {error}") from None
     return value
+
+
+def _daily_at(value: str) -> time | None:
+    if value.lower() == "off":
+        return None
+    try:
+        return datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007 - local, without a day
+    except ValueError:
+        raise ConfigurationError(
+            f"SPK_DAILY_AT={value} must be an hour such as 03:00, or off"
+        ) from None
 
 
 def _one_of(kind: type[Choice], name: str, value: str) -> Choice:

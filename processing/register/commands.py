@@ -15,6 +15,7 @@ import cyclopts
 
 from processing.kernel.clock import SystemClock, time_zone
 from processing.kernel.config import Settings, read_settings
+from processing.kernel.daily import only_one
 from processing.kernel.database import Connection
 from processing.kernel.errors import ConfigurationError
 from processing.kernel.roles import Role
@@ -30,7 +31,7 @@ from processing.register.rights import deliver_rights
 from processing.register.rules import RegisterError
 from processing.register.search import FOUND_PAGE_MAX, Question, find, read_place
 from processing.register.store import RegisterStore
-from processing.register.tasks import prolong_policies
+from processing.register.tasks import follow_calendar, prolong_policies
 from processing.wire.figures import Language
 
 APPLICATION_NAME: Final = "spk register"
@@ -302,7 +303,28 @@ def prolong(*, lang: Language = "ru") -> None:
 
     async def work(connection: Connection) -> Iterable[str]:
         count = await prolong_policies(connection, today)
-        return [f"{'продлено полисов' if lang == 'ru' else 'policies prolonged'}: {count}"]
+        return [f"{screen.word('prolonged', lang)}: {count}"]
+
+    _print(_with_register(work, lang, delivering=True))
+
+
+@app.command
+def daily(*, lang: Language = "ru") -> None:
+    """Do what the register does every day; the centre runs it at SPK_DAILY_AT.
+
+    Policies are prolonged, cards act for whom they may from today on, other databases are told.
+    """
+    today = SystemClock(_settings().time_zone).local_date()
+
+    async def work(connection: Connection) -> Iterable[str]:
+        if not await only_one(connection, "register"):
+            return [screen.word("busy", lang)]
+        prolonged = await prolong_policies(connection, today)
+        followed = await follow_calendar(connection, today)
+        return [
+            f"{screen.word('prolonged', lang)}: {prolonged}",
+            f"{screen.word('followed', lang)}: {followed}",
+        ]
 
     _print(_with_register(work, lang, delivering=True))
 

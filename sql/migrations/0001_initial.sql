@@ -3142,6 +3142,8 @@ GRANT SELECT, INSERT, UPDATE (granted, valid_to, priority) ON rights.allowance T
 GRANT SELECT ON rights.counter, rights.card_authority TO spk_register;
 GRANT SELECT, INSERT, UPDATE ON rights.holder_fact TO spk_register;
 GRANT SELECT ON ALL TABLES IN SCHEMA regulations TO spk_register;
+-- For one function: who began or ceased to act for whom by the calendar.
+GRANT USAGE ON SCHEMA cards TO spk_register;
 
 GRANT USAGE ON SCHEMA register, rights, cards, regulations TO spk_issuing;
 GRANT SELECT ON regulations.region TO spk_issuing;

@@ -170,6 +170,7 @@ class Programs:
             "SPK_LOG_LEVEL": "debug",
             "SPK_ISO8583_LISTEN": "127.0.0.1:0",
             "SPK_HTTP_LISTEN": "127.0.0.1:0",
+            "SPK_DAILY_AT": "off",
         }
 
     def start(self, *words: str, **environment: str) -> Program:

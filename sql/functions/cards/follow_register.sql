@@ -173,4 +173,4 @@ FROM (
 ) AS a;
 $$;
 REVOKE ALL ON FUNCTION cards.follow_calendar(date, integer) FROM public;
-GRANT EXECUTE ON FUNCTION cards.follow_calendar(date, integer) TO spk_issuing;
+GRANT EXECUTE ON FUNCTION cards.follow_calendar(date, integer) TO spk_issuing, spk_register;

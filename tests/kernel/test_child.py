@@ -1,4 +1,4 @@
-"""Lists are issued by a command of its own: how its end is told, whatever end it takes."""
+"""A command in a process of its own: how its end is told, whatever end it takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from processing.cards import tasks
+from processing.kernel.child import run_child
 
 
 @pytest.mark.parametrize(
@@ -18,13 +18,11 @@ from processing.cards import tasks
         ("import time; time.sleep(60)", "no end within 1 s", ""),
     ],
 )
-async def test_every_end_is_told(
-    monkeypatch: pytest.MonkeyPatch, program: str, fault: str, told: str
-) -> None:
-    monkeypatch.setattr(tasks, "STOP_LIST_TIMEOUT_SECONDS", 1 if "sleep" in program else 60)
-    assert await tasks._run([sys.executable, "-c", program]) == (fault, told)
+async def test_every_end_is_told(program: str, fault: str, told: str) -> None:
+    timeout_seconds = 1 if "sleep" in program else 60
+    assert await run_child([sys.executable, "-c", program], timeout_seconds) == (fault, told)
 
 
 async def test_a_program_that_is_not_there_is_told() -> None:
-    fault, told = await tasks._run(["/no/such/program"])
+    fault, told = await run_child(["/no/such/program"], 60)
     assert (fault.startswith("/no/such/program: "), told) == (True, "")
