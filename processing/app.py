@@ -47,6 +47,7 @@ from processing.http_serving import Ground, serving_http, taking
 from processing.journal.lane import Lane, lanes_held
 from processing.kernel.clock import Clock, SystemClock
 from processing.kernel.config import Settings, read_settings
+from processing.kernel.daily import Daily, DailyWork
 from processing.kernel.database import DatabasePool, check_durability, open_session
 from processing.kernel.embedded import EmbeddedPostgres
 from processing.kernel.errors import (
@@ -90,6 +91,9 @@ HSM_READY_TIMEOUT_MS: Final = 10_000
 
 COLLECT_AFTER_OBJECTS: Final = 50_000
 """How many more objects there must be before the garbage collector looks for cycles among them."""
+
+DAILY_FILE: Final = "daily.json"
+"""Beside the keys: on which day each daily work was last done."""
 
 DATABASE_CHECK_SECONDS: Final = 2
 """How often the centre looks whether its embedded database still runs."""
@@ -139,7 +143,7 @@ def run(
     """Serve terminals (ISO 8583), stations and operators (HTTP) until SIGTERM or Ctrl-C.
 
     Settings come from the environment: SPK_HOME, SPK_DSN, SPK_HSM, SPK_ISO8583_LISTEN,
-    SPK_HTTP_LISTEN, SPK_TIME_ZONE, SPK_LOG_LEVEL, SPK_LOG_FORMAT.
+    SPK_HTTP_LISTEN, SPK_TIME_ZONE, SPK_DAILY_AT, SPK_LOG_LEVEL, SPK_LOG_FORMAT.
     """
     settings = read_settings(os.environ)
     log = open_log(settings.log_format, settings.log_level, sys.stderr)
@@ -265,6 +269,10 @@ class Centre:
             loop.create_task(keep_listing(_command("cards", "issue-crl"), self._log)),
             loop.create_task(keep_expiring_cards(_command("cards", "expire"), self._log)),
         ]
+        if (at := self._settings.daily_at) is not None:
+            done = self._settings.home / DAILY_FILE
+            daily = Daily(daily_works(), at, done, self._clock, self._log)
+            tasks.append(loop.create_task(daily.keep()))
         lanes = {t.number: self._new_lane("expiry lane", t) for t in self._targets.targets}
         for number, lane in lanes.items():
             expiry = ExpiryStore(pools.pools[number])
@@ -473,6 +481,11 @@ def _worker_command(options: RunOptions) -> list[str]:
     """Return the command line of a worker, but for what differs from one to the next."""
     told = msgspec.json.encode(options).decode()
     return _command("centre", "worker", f"--options={told}")
+
+
+def daily_works() -> list[DailyWork]:
+    """Return what the centre does every day, in order: rules read what the register did."""
+    return [DailyWork(room, _command(room, "daily")) for room in ("register", "eligibility")]
 
 
 def _command(*words: str) -> list[str]:

@@ -257,6 +257,21 @@ def form_of(measure: dict[str, Any], form: str) -> dict[str, Any]:
     return measure
 
 
+def shared_among(*quotas: str) -> dict[str, Any]:
+    """Give a measure paid from several sources, each its share in percent."""
+    measure = w.measure(w.MEDICINE)
+    sources = [{"codeFundingSource": "0100", "quota": quota} for quota in quotas]
+    measure["classificationKMSZ"]["cofinancing"] = {"fundingSource": sources}
+    return measure
+
+
+@pytest.mark.parametrize("quotas", [("100",), ("33.33", "33.33", "33.34"), ("0.01", "99.99")])
+def test_shares_add_up_to_the_hundredth(quotas: tuple[str, ...]) -> None:
+    (read,) = read_catalogue(package(shared_among(*quotas))).measures
+    sources = read["classificationKMSZ"]["cofinancing"]["fundingSource"]
+    assert [source["quota"] for source in sources] == list(quotas)
+
+
 def package(*measures: dict[str, Any]) -> bytes:
     return write_catalogue(UUID(int=5), measures)
 
@@ -328,6 +343,7 @@ def changed(old: str, new: str) -> Callable[[], bytes]:
         (changed("<l:formReq>1", "<l:formReq>3"), "one of: 1, 2"),
         (changed(str(w.LMSZ[w.MEDICINE]), "7"), "a UUID"),
         (changed("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z"), "a time such as"),
+        (lambda: package(shared_among("33.34", "33.34", "33.33")), "shares above 100"),
         (lambda: package(w.measure(w.GRANT), w.measure(w.GRANT)), "twice"),
         (lambda: package(w.measure(w.GRANT, dateExpiration="2020-01-01")), "before dateEnact"),
     ],

@@ -6,6 +6,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -198,7 +199,7 @@ def _contradictions(measures: list[dict[str, Any]], removed: list[dict[str, Any]
                 Fault(0, f"{path}/dateExpiration", "раньше начала действия", "before dateEnact")
             )
         sources = one["classificationKMSZ"]["cofinancing"]["fundingSource"]
-        if sum(float(source["quota"]) for source in sources) > 100.005:
+        if sum(Decimal(source["quota"]) for source in sources) > 100:
             faults.append(
                 Fault(0, f"{path}/cofinancing", "доли больше 100 %", "shares above 100 %")
             )
