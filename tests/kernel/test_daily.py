@@ -30,8 +30,7 @@ class Office:
     def daily(self, at: time = time(3)) -> Daily:
         """Return a centre's daily works, as after a start."""
         works = [DailyWork(name, self._command(name)) for name in ("register", "rights")]
-        log = structlog.stdlib.get_logger()
-        return Daily(works, at, self.done_file, self.clock, log)
+        return Daily(works, at, self.done_file, self.clock, structlog.get_logger())
 
     def mend(self) -> None:
         self._failing = ""

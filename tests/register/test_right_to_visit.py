@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -45,7 +44,7 @@ BEGUN = 703
 
 
 @pytest.fixture
-async def town(owner: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+async def town(owner: asyncpg.Connection) -> asyncpg.Connection:
     """Give the register's people a clinic, and the pensioner a card and a right to be seen."""
     await build(owner)
     await owner.execute(_CLINIC)

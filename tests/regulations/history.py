@@ -110,8 +110,8 @@ class History:
             ]
         )
         if wrong.pop("inquiry", False):
-            told = {"signed_at": self.now, "business_date": self.now.date()}
-            return inquiry(self.stan, holder=self.holders[0], **told)
+            when: dict[str, Any] = {"signed_at": self.now, "business_date": self.now.date()}
+            return inquiry(self.stan, holder=self.holders[0], **when)
         told = self._told() | wrong
         if told.pop("reuse", False) and self.past:
             # A terminal that lost its state: an advice under a number that is taken.

@@ -74,8 +74,8 @@ GRANTS = (
     p.new("entitlement", 1, **p.MEDICINES),
     p.new("prescription", 2, **p.PRESCRIPTION),
     policy(3, p.PENSIONER, 1),
-    p.new("entitlement", 4, **p.MEDICINES | {"citizen_id": p.CHILD}),
-    p.new("prescription", 5, **p.PRESCRIPTION | {"citizen_id": p.CHILD, "number": "2"}),
+    p.new("entitlement", 4, **{**p.MEDICINES, "citizen_id": p.CHILD}),
+    p.new("prescription", 5, **{**p.PRESCRIPTION, "citizen_id": p.CHILD, "number": "2"}),
     policy(6, p.CHILD, 2),
 )
 """Rights of the child, who is served at home, and of the pensioner, who is served elsewhere."""
@@ -199,7 +199,7 @@ async def test_a_month_for_egisso_is_told_of_both(two_databases: Databases) -> N
     await two_databases.everywhere(facts.build)
     sold = (("anna", "PILLS", 2, 30_050), ("household", "WATER", 4_500, 90_010))
     places = []
-    for name, *sale in sold:
+    for name, item, quantity, covered_kopecks in sold:
         for number, database in two_databases.by_number.items():
             async with database.connect() as connection:
                 served = await connection.fetchval(
@@ -208,7 +208,8 @@ async def test_a_month_for_egisso_is_told_of_both(two_databases: Databases) -> N
                 )
                 if served:
                     places.append(number)
-                    await facts.Journal(connection, lane=1 + 1024 * (number - 1)).event(name, *sale)
+                    journal = facts.Journal(connection, lane=1 + 1024 * (number - 1))
+                    await journal.event(name, item, quantity, covered_kopecks)
     assert places == [2, 1]
     async with two_databases.pools(Role.EXCHANGE) as pools:
         store = EgissoStore(pools)
