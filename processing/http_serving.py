@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from processing.cards.certificates import CertificateStore
 from processing.cards.copies import CopiedCards, card_store
 from processing.cards.issuing import Issuing
 from processing.cards.passport import Passports
+from processing.cards.passport_refresh import PassportRefresh
 from processing.cards.report_check import IssuingAuthority
 from processing.cards.signing import content_key_id, signer
 from processing.cards.stop_list import StopListStore
@@ -30,6 +32,7 @@ from processing.cards.store import CardStore
 from processing.exchange.dci.running import running_exchange
 from processing.gateways.http import HttpParts, Probe, http_application
 from processing.gateways.pki import PkiParts
+from processing.gateways.terminal_passport import PassportParts
 from processing.kernel.clock import Clock
 from processing.kernel.config import ListenAddress, Settings
 from processing.kernel.errors import ConfigurationError, DatabaseError
@@ -37,6 +40,7 @@ from processing.kernel.metrics import Measurements
 from processing.kernel.roles import Role
 from processing.kernel.target_pools import TargetPools
 from processing.terminals.copies import terminal_store
+from processing.terminals.keys import TerminalKeys
 from processing.terminals.rules import TerminalRules
 from processing.terminals.trust import TerminalTrust
 from processing.wire.statement import Domain
@@ -72,18 +76,31 @@ async def serving_http(
     ):
         cards = card_store(issuing_pools)
         issuers = Issuers(ground.hsm.public_keys)
+        passports = Passports(
+            issuing_pools.home,
+            signer(ground.hsm, Domain.SOCIAL_PASSPORT),
+            ground.clock,
+            content_key_id(ground.hsm),
+        )
+        terminals = terminal_store(ground.pools)
         parts = HttpParts(
             measurements=measurements,
             probes=probes,
-            issuing=await _issuing(ground, issuing_pools, cards, issuers),
+            issuing=await _issuing(ground, cards, passports, issuers),
             stop_lists=StopListStore(issuing_pools.home),
             pki=_pki(ground, issuing_pools, issuers),
             exchange=exchange,
             rules=TerminalRules(
-                terminal_store(ground.pools),
+                terminals,
                 signer(ground.hsm, Domain.PARAMETER_FILE),
                 ground.clock,
                 content_key_id(ground.hsm),
+            ),
+            passports=PassportParts(
+                PassportRefresh(passports, cards, ground.hsm, _monotonic_ms),
+                terminals,
+                TerminalKeys(terminals, ground.hsm),
+                ground.clock,
             ),
             trust=TerminalTrust(
                 ground.hsm.public_keys, signer(ground.hsm, Domain.TRUST_LIST), ground.clock
@@ -109,7 +126,7 @@ async def serving_http(
 
 
 async def _issuing(
-    ground: Ground, pools: TargetPools, cards: CardStore, issuers: Issuers
+    ground: Ground, cards: CardStore, passports: Passports, issuers: Issuers
 ) -> Issuing:
     async def renew() -> IssuingAuthority:
         await issuers.renew()
@@ -118,12 +135,7 @@ async def _issuing(
     return Issuing(
         cards,
         await renew(),
-        Passports(
-            pools.home,
-            signer(ground.hsm, Domain.SOCIAL_PASSPORT),
-            ground.clock,
-            content_key_id(ground.hsm),
-        ),
+        passports,
         ground.clock,
         renew,
         signer(ground.hsm, Domain.TEMPORARY_CARD),
@@ -133,6 +145,10 @@ async def _issuing(
 def _pki(ground: Ground, pools: TargetPools, issuers: Issuers) -> PkiParts:
     certificates = CertificateStore(pools.home)
     return PkiParts(certificates, OcspResponder(certificates, ground.hsm, issuers), issuers)
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 async def _keep_issuers(issuers: Issuers) -> None:

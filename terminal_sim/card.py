@@ -76,6 +76,11 @@ class PresentedCard:
         self._points = {Slot.CARD_AUTHENTICATION: tap_point}
         self._now_ms = now_ms
 
+    @property
+    def client(self) -> PivClient:
+        """The card itself, selected."""
+        return self._client
+
     @classmethod
     def read(cls, transport: Transport, parameters: ParameterFile, now_ms: int) -> Self:
         """Read the card behind a transport and check whose it is.

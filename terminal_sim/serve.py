@@ -27,6 +27,7 @@ from terminal_sim.order import (
     parse_order,
 )
 from terminal_sim.screens import renew_rules, show_not_sent, show_result, show_rights
+from terminal_sim.session import renew_passport
 from terminal_sim.texts import Phrase, item_class_of
 from terminal_sim.till import Till
 from terminal_sim.visits import finish
@@ -95,6 +96,7 @@ def _serve_one(console: Console, desk: Desk, till: Till) -> bool:
         reader = _await_card(desk)
         with present_card(desk, till, reader) as card:
             _serve_card(console, desk, till, card)
+            renew_passport(console, desk, till, card)
         console.print(Phrase.REMOVE.say(desk.lang), style="bold")
         _await_removal(reader)
     except (TerminalError, CardError) as error:

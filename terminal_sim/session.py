@@ -11,6 +11,7 @@ from rich.console import Console
 
 from card_personalization.chip.errors import CardError
 from processing.wire.transaction import Evidence, Kind
+from terminal_sim.card import Presented, PresentedCard
 from terminal_sim.desk import (
     Desk,
     NotSent,
@@ -22,8 +23,10 @@ from terminal_sim.desk import (
 )
 from terminal_sim.errors import TerminalError
 from terminal_sim.order import parse_order
+from terminal_sim.passport import Refreshed, poster, refresh
 from terminal_sim.rules import grows_old
 from terminal_sim.screens import show_not_sent, show_open_report, show_result
+from terminal_sim.terminal import local_date
 from terminal_sim.texts import Phrase, moment_of
 from terminal_sim.till import Till
 
@@ -73,6 +76,22 @@ def repeat_pending(console: Console, desk: Desk, till: Till) -> int:
     return len(till.store.state.pending)
 
 
+def renew_passport(console: Console, desk: Desk, till: Till, card: Presented) -> None:
+    """Renew the passport on the card where this terminal may; what goes wrong is said, no more."""
+    parameters = till.terminal.parameters
+    if not parameters.writes_passports or not isinstance(card, PresentedCard):
+        return
+    today = local_date(now_ms(), till.terminal.zone)
+    try:
+        post = poster(parameters, till.terminal.mac_key, now_ms)
+        done = refresh(card.client, card.identity.card_id, parameters, today, post)
+    except (TerminalError, CardError) as error:
+        console.print(error.text(desk.lang), style="dim", markup=False)
+        return
+    if done is Refreshed.WRITTEN:
+        console.print(Phrase.PASSPORT_RENEWED.say(desk.lang), style="dim")
+
+
 def ring_up_and_show(
     desk: Desk,
     service: str,
@@ -100,10 +119,12 @@ def ring_up_and_show(
         with present_card(desk, till) as card:
             result = ring_up_patiently(desk, till, card, wanted, console.print)
             number = card.identity.number
-        if isinstance(result, NotSent):
-            show_not_sent(console, result, parameters, desk.lang)
-        else:
-            show_result(console, desk, till, result, number)
+            if isinstance(result, NotSent):
+                show_not_sent(console, result, parameters, desk.lang)
+            else:
+                show_result(console, desk, till, result, number)
+            if not offline:
+                renew_passport(console, desk, till, card)
         return result.exit_code
 
     run(desk, work, repeat=not offline)

@@ -173,6 +173,10 @@ class Phrase(Enum):
         "{service}, версия {version} — с {since}",
         "{service}, version {version} from {since}",
     )
+    PASSPORT_RENEWED = (
+        "Социальный паспорт на карте обновлён",
+        "The social passport on the card was renewed",
+    )
     SAME_RULES = ("Правила услуг на терминале — действующие", "The terminal's rules are in force")
     OLD_RULES = (
         "Правила услуг устаревают, без связи они годны до {until}: spk terminal update",

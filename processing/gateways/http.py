@@ -8,6 +8,7 @@
 | GET /terminals/v1/stop-list/… | files, see `processing.gateways.stop_lists` |
 | GET /terminals/v1/rules/… | signed rules, see `processing.gateways.terminal_rules` |
 | GET /terminals/v1/trust | the trust list, see `processing.gateways.terminal_trust` |
+| POST /terminals/v1/passport/… | `processing.gateways.terminal_passport` |
 | POST /registry/… , GET /.well-known/jwks.json | `processing.gateways.exchange` |
 | GET, POST /pki/… | CA certificates, revocation lists, OCSP: see `processing.gateways.pki` |
 
@@ -32,6 +33,7 @@ from processing.gateways.issuing import issuing_application
 from processing.gateways.pki import PkiParts, pki_application
 from processing.gateways.problems import answer_with_problems
 from processing.gateways.stop_lists import stop_list_application
+from processing.gateways.terminal_passport import PassportParts, passport_application
 from processing.gateways.terminal_rules import rules_application
 from processing.gateways.terminal_trust import trust_application
 from processing.kernel.metrics import Measurements
@@ -57,7 +59,7 @@ class HttpParts:
 
     `issuing` None leaves the issuing API out, `stop_lists` None the stop-lists, `exchange` None the
     paths of the exchange, `pki` None the answers about certificates, `rules` None the rules of
-    terminals, `trust` None their trust list.
+    terminals, `trust` None their trust list, `passports` None the renewing of passports.
     """
 
     measurements: Measurements
@@ -68,6 +70,7 @@ class HttpParts:
     pki: PkiParts | None = None
     rules: TerminalRules | None = None
     trust: TerminalTrust | None = None
+    passports: PassportParts | None = None
 
 
 _PARTS: Final = web.AppKey("parts", HttpParts)
@@ -88,6 +91,8 @@ def http_application(parts: HttpParts) -> web.Application:
         app.add_subapp("/terminals/v1/rules", rules_application(parts.rules))
     if parts.trust is not None:
         app.add_subapp("/terminals/v1/trust", trust_application(parts.trust))
+    if parts.passports is not None:
+        app.add_subapp("/terminals/v1/passport", passport_application(parts.passports))
     if parts.exchange is not None:
         add_exchange(app, parts.exchange)
     if parts.pki is not None:

@@ -60,6 +60,10 @@ def enrol(
     new_keys: Annotated[
         bool, Parameter(help="End the keys of every earlier file, as after a theft.")
     ] = False,
+    writes_passports: Annotated[
+        bool | None,
+        Parameter(help="Let it renew passports on cards at its reader, or no longer."),
+    ] = None,
 ) -> None:
     """Derive a terminal's keys and write its parameter file."""
     settings = read_settings(os.environ)
@@ -77,6 +81,7 @@ def enrol(
             profile,
             content_url=content_url,
             new_keys=new_keys,
+            writes_passports=writes_passports,
         )
     )
     write_private_file(out, content, replace=replace)
@@ -150,11 +155,14 @@ async def _parameters(
     *,
     content_url: str | None,
     new_keys: bool,
+    writes_passports: bool | None,
 ) -> bytes:
     async with _store(settings) as store, connect_async(settings.hsm_address) as hsm:
         if new_keys:
             active = (await hsm.public_keys()).active_generation(TERMINAL_MASTER)
             await store.renew_keys(terminal_id, active)
+        if writes_passports is not None:
+            await store.let_write_passports(terminal_id, may=writes_passports)
         terminal = await store.terminal(terminal_id)
         if terminal is None:
             raise _unknown(terminal_id)

@@ -76,6 +76,13 @@ class CopiedTerminals(TerminalStore):
             await store.renew_keys(terminal_id, master_generation)
         return renewed
 
+    async def let_write_passports(self, terminal_id: str, *, may: bool) -> bool:
+        """As `TerminalStore.let_write_passports`; raises when any database cannot be told."""
+        found = await self._home.let_write_passports(terminal_id, may=may)
+        for store in self._copies.values():
+            await store.let_write_passports(terminal_id, may=may)
+        return found
+
     async def _first_answer(self, ask: Callable[[TerminalStore], Awaitable[_T]]) -> _T:
         """Ask home, and the others in turn while who was asked is away."""
         try:

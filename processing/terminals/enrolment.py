@@ -62,6 +62,7 @@ async def parameters_of(
         receipt_keys=receipt_keys(public),
         content_keys=content_keys(public),
         content_url=content_url,
+        writes_passports=terminal.writes_passports,
         issuing_cas=public.issuing_certificates_in_use[:ISSUING_CAS_MAX],
         services=offer.services,
         items=offer.items,

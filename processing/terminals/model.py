@@ -44,6 +44,7 @@ class Terminal(msgspec.Struct, frozen=True, kw_only=True):
     `key_generation` is that of its MAC key, `next_key_generation` of the key that was handed out
     and has not been used yet, `exchange_generation` of the key that wraps MAC keys. All come from
     generation `master_generation` of the terminal master, the next from `next_master_generation`.
+    `writes_passports`: whether it may renew the social passports of cards at its reader.
     """
 
     terminal_id: str
@@ -57,6 +58,7 @@ class Terminal(msgspec.Struct, frozen=True, kw_only=True):
     exchange_generation: int = 1
     master_generation: int = 1
     next_master_generation: int | None = None
+    writes_passports: bool = False
     presence: Presence = Presence()
 
 

@@ -32,6 +32,7 @@ _SET_STATE: Final = "SELECT terminals.set_state($1, $2)"
 _OFFER_KEY: Final = "SELECT * FROM terminals.offer_key($1, $2)"
 _TAKE_KEY: Final = "SELECT terminals.take_key($1, $2)"
 _RENEW_KEYS: Final = "SELECT terminals.renew_keys($1, $2)"
+_LET_WRITE: Final = "SELECT terminals.let_write_passports($1, $2)"
 _HEAR: Final = "SELECT terminals.hear($1, $2, $3)"
 _SERVICES: Final = "SELECT * FROM terminals.services_at($1, $2)"
 _ITEMS: Final = """
@@ -86,6 +87,11 @@ class TerminalStore:
         async with self._pool.connection() as connection:
             return bool(await connection.fetchval(_RENEW_KEYS, terminal_id, master_generation))
 
+    async def let_write_passports(self, terminal_id: str, *, may: bool) -> bool:
+        """Say whether a terminal may renew passports; False when there is none with this id."""
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(_LET_WRITE, terminal_id, may))
+
     async def hear(self, terminal_id: str, code: int, heard_at: datetime) -> TerminalState | None:
         """Keep what a terminal said about itself (field 70) and return its state, if it has one."""
         async with self._pool.connection() as connection:
@@ -130,6 +136,7 @@ def _terminal(row: asyncpg.Record) -> Terminal:
         exchange_generation=row["exchange_generation"],
         master_generation=row["master_generation"],
         next_master_generation=row["next_master_generation"],
+        writes_passports=row["writes_passports"],
         presence=Presence(
             heard_at=row["heard_at"],
             signed_on=row["signed_on"],

@@ -127,7 +127,8 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     receipts; `content_keys` of those that sign stop-lists and other files, `content_url` where the
     files are; `issuing_cas` the certificates (DER) that card certificates chain to; of each the
     one in use first, and a trust list (`processing.wire.trust_list`) takes their place. `time_zone`
-    is the region's IANA name, which gives the business date.
+    is the region's IANA name, which gives the business date; `writes_passports` whether the
+    terminal renews the social passports of cards at its reader.
     """
 
     version: int = VERSION
@@ -148,6 +149,7 @@ class ParameterFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     exchange_key: bytes = b""
     content_keys: tuple[bytes, ...] = ()
     content_url: str = ""
+    writes_passports: bool = False
     services: tuple[ServiceParameters, ...] = ()
     items: tuple[ItemParameters, ...] = ()
 

@@ -2220,6 +2220,8 @@ CREATE TABLE terminals.terminal (
     master_generation smallint NOT NULL DEFAULT 1 CHECK (master_generation BETWEEN 1 AND 255),
     -- that of the key that was handed out
     next_master_generation smallint CHECK (next_master_generation BETWEEN 1 AND 255),
+    -- whether it may renew the social passports of cards at its reader
+    writes_passports boolean NOT NULL DEFAULT FALSE,
     CHECK (next_key_generation <> key_generation),
     CHECK ((next_key_generation IS NULL) = (next_master_generation IS NULL))
 );

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -56,6 +57,7 @@ from processing.wire.social_passport import SocialPassport
 from processing.wire.transaction import Decision, Line, Request
 from terminal_sim.card import CardRefused, Presented, PresentedCard
 from terminal_sim.desk import Desk, now_ms, open_till, read_parameters, read_presented
+from terminal_sim.passport import ASK_AFTER_DAYS, Refreshed, poster, refresh
 from terminal_sim.results import Result, Sale
 from terminal_sim.state import Asked
 from terminal_sim.till import Till
@@ -244,6 +246,7 @@ def test_old_cards_live_on(programs: Programs, databases: Databases, tmp_path: P
         assert_both_are_managed(one)
         assert_receipts_of_both(one, first, one.sell(NEW))
         assert_certificates_of_both(one)
+        assert_till_renews_a_passport(one)
         assert_retired_ones_end(one)
 
 
@@ -292,6 +295,23 @@ def assert_both_are_managed(one: House) -> None:
         passport = SocialPassport.decode(client.read_passport(), guid, keys)
         assert known.card_master == (1 if who == OLD else 2)
         assert passport.limits["*"].transactions == 5
+
+
+def assert_till_renews_a_passport(one: House) -> None:
+    """Renew the old card's passport at the till, with the 9B key of its own generation."""
+    execute(one.town, "UPDATE cards.offline_limit SET transactions = 6")
+    execute(one.town, "UPDATE terminals.terminal SET writes_passports = TRUE")
+    client = client_of(one.cards[OLD])
+    client.select()
+    guid = client.read_chuid().guid
+    in_a_week = one.town.day + timedelta(days=ASK_AFTER_DAYS)
+    with open_till(one.desk) as till:
+        parameters = till.terminal.parameters
+        post = poster(parameters, till.terminal.mac_key, now_ms)
+        for expected in (Refreshed.WRITTEN, Refreshed.FRESH):
+            assert refresh(client, guid, parameters, in_a_week, post) is expected
+        passport = SocialPassport.decode(client.read_passport(), guid, parameters.content_keys)
+    assert passport.limits["*"].transactions == 6
 
 
 def assert_receipts_of_both(one: House, first: Result, second: Result) -> None:

@@ -25,7 +25,8 @@ SELECT
     heard.heard_at,
     coalesce(heard.signed_on, FALSE) AS signed_on,
     heard.signed_at,
-    heard.cut_over_at
+    heard.cut_over_at,
+    t.writes_passports
 FROM terminals.terminal AS t
 INNER JOIN terminals.provider AS p ON t.provider_id = p.provider_id
 INNER JOIN regulations.region AS r ON t.region = r.region
