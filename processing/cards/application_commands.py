@@ -43,7 +43,12 @@ from processing.cards.life_commands import Language
 from processing.cards.renewal import renew as renew_now
 from processing.cards.store import CardStore
 from processing.kernel.errors import ConfigurationError
-from processing.register.identifiers import IdentifierError, read_card_number, read_snils
+from processing.register.identifiers import (
+    CARD_ISSUER,
+    IdentifierError,
+    read_card_number,
+    read_snils,
+)
 from processing.register.importing.errors import ImportRefused
 from processing.wire.figures import format_date
 
@@ -284,7 +289,9 @@ async def _found(store: ApplicationStore, cards: CardStore, ref: str) -> list[St
         return await store.find(number=int(digits))
     try:
         return await store.find(card_number=read_card_number(ref))
-    except IdentifierError:
+    except IdentifierError as error:
+        if digits.startswith(CARD_ISSUER):
+            raise ConfigurationError(f"{ref}: {error.ru} / {error.en}") from error
         citizen = await cards.citizen(None, _snils(ref))
     return [] if citizen is None else await store.find(citizen_id=citizen.citizen_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -132,3 +133,46 @@ async def test_a_new_card_comes_with_its_authorities(town: Databases) -> None:
             "SELECT scope FROM rights.card_authority WHERE card_id = $1", CARD
         )
     assert found == ["MEDICINE"]
+
+
+async def test_a_card_of_a_batch_works_everywhere_from_its_hand_over_on(town: Databases) -> None:
+    issue = """
+        INSERT INTO cards.card_order (
+            order_id, citizen_id, register_version, station_id, card_id, card_number, issuer_region,
+            valid_to, challenge, state, ordered_at, point_id, planned_on, expected_on
+        ) SELECT gen_random_uuid(), c.holder_id, 1, 'office', $2, '9643909900000009999', 99,
+            '2020-01-01', sha256('x'), 1, now(), 'P', '2019-01-01', '2019-01-01'
+        FROM cards.card AS c WHERE c.card_id = $1
+        RETURNING order_id
+    """
+    card_id = UUID(int=77)
+    async with town.home.connect() as connection:
+        await connection.execute("SELECT cards.add_station('office', $1, FALSE)", bytes(32))
+        await connection.execute(
+            "INSERT INTO cards.delivery_point SELECT 'P', region, 'p', 'p', 'p', 'p', 0, 1 "
+            "FROM regulations.region LIMIT 1"
+        )
+        order_id = await connection.fetchval(issue, CARD, card_id)
+        issued = await connection.fetchval(
+            "SELECT cards.issue_card($1, 'office', $2, $2, 'a', 'b', now(), '2019-06-01')",
+            order_id,
+            bytes(65),
+        )
+        assert issued == 1
+    found = "SELECT state FROM cards.card WHERE card_id = $1"
+    async with town.pools(Role.ISSUING) as pools:
+        cards = CopiedCards(pools)
+        assert await cards.deliver() == ()
+        for change, expected in (
+            (None, [2, 2]),
+            (Stage.ACTIVE, [1, 1]),
+            (Stage.EXPIRED, [2, 2]),
+        ):
+            if change is Stage.ACTIVE:
+                move = await cards.move(card_id, Stage.ACTIVE, "Ольга", "вручена")
+                assert move.result is MoveResult.MOVED
+            elif change is Stage.EXPIRED:
+                assert await cards.expire(date(2020, 1, 2)) == 1
+            states = await town.everywhere(lambda one: one.fetchval(found, card_id))
+            assert states == expected, change
+    assert await due(town) == 0
