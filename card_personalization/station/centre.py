@@ -34,6 +34,7 @@ from processing.wire.api import (
     Problem,
     ProblemType,
 )
+from processing.wire.batches import CardFace, FaceRequest
 
 TIMEOUT_MS: Final = 10_000
 """Longest wait for one answer of the centre."""
@@ -98,6 +99,11 @@ class CentreClient:
         """Tell of a spoiled card: its order is given up, and the officer orders anew."""
         self.give_up(order_id)
         return None
+
+    def face(self, order_id: UUID, purpose: str) -> CardFace:
+        """Return what is printed on an order's card; the read is logged with its purpose."""
+        request = FaceRequest(purpose=purpose)
+        return self._ask("POST", f"/orders/{order_id}/face", CardFace, request)
 
     def card(self, card_id: UUID) -> CardStatus | None:
         """Return a card; None when the centre knows none with this GUID."""

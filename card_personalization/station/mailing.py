@@ -20,6 +20,7 @@ import msgspec
 from card_personalization.chip.errors import Language
 from card_personalization.station.faults import StationError, StationFault
 from card_personalization.station.mailer import mailer_pdf
+from card_personalization.station.new_file import write_new_file
 from card_personalization.station.pin_letter import PinLetter
 
 PRINT_TIMEOUT_MS: Final = 120_000
@@ -206,15 +207,10 @@ class MailerFile:
         path = self._folder / f"{letter.card_number}.pdf"
         self._book.begin(letter.card_number)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(pdf)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
+            write_new_file(path, pdf)
+        except StationError:
             self._book.end(letter.card_number, MailerEvent.BROKEN_OFF)
-            detail = error.strerror or str(error)
-            raise StationError(StationFault.FILE_UNUSABLE, path=str(path), detail=detail) from None
+            raise
         self._book.end(letter.card_number, MailerEvent.PRINTED)
 
 
