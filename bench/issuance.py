@@ -4,10 +4,10 @@ python -m bench.issuance [--cards 300] [--readers 16] [--profile]
 
 In process: one thread makes card after card, key service included, its socket not; the software
 card's own computing is measured at the card and taken off, orders and passports wait in memory.
-Through PC/SC: the same against a real centre, PostgreSQL and key service, each a program of its own;
-what a card took inside itself is taken off the time from its being put in to its counting. With
-`--readers` slow cards (20 ms per APDU, 200 ms more per key operation) are made one alone, then so many
-at once. The journal lies under TMPDIR, with every fsync.
+Through PC/SC: the same against a real centre, PostgreSQL and key service, each a program of its
+own; what a card took inside itself is taken off the time from its being put in to its counting.
+With `--readers` slow cards (20 ms per APDU, 200 ms more per key operation) are made one alone, then
+so many at once. The journal lies under TMPDIR, with every fsync.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -56,6 +56,7 @@ from processing.wire.api import (
     OrderRequest,
     OrderState,
 )
+from processing.wire.batches import WrittenStage
 
 GOAL_CARDS_PER_S: Final = 300.0
 GOAL_STATION_MS: Final = 100.0
@@ -121,6 +122,10 @@ class WaitingCentre:
     def spoiled(self, _order_id: UUID, _reason: str) -> CardOrder | None:
         """Replace nothing."""
         return None
+
+    def stage(self, _order_id: UUID, stage: WrittenStage) -> object:
+        """Take note of nothing."""
+        return stage
 
 
 class TimedCard:
@@ -238,6 +243,10 @@ def in_process(folder: Path, count: int, *, profile: bool) -> None:
 
 class IssuingRig(Rig):
     """A centre with citizens to issue cards to, and a station's token."""
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        return self
 
     def _load(self) -> None:
         self._spk("region", "create", "--citizens", str(CITIZENS), "--seed", "7")

@@ -38,6 +38,7 @@ SUMMARIES = {
     "region": "Create a synthetic region.",
     "register": "Find, show and change the register's records.",
     "regulation": "Check, try and publish service regulations.",
+    "station": "Write batches of cards; keep the books of blanks.",
     "terminal": "Serve cards at a reader.",
     "terminals": "List, enrol, block and unblock terminals.",
     "visits": "List visits that are open, and those that nobody finished.",

@@ -25,6 +25,7 @@ from card_personalization.station.faults import (
     StationFault,
 )
 from processing.wire.api import (
+    REASON_LENGTH_MAX,
     CardOrder,
     CardPassport,
     CardStatus,
@@ -34,7 +35,19 @@ from processing.wire.api import (
     Problem,
     ProblemType,
 )
-from processing.wire.batches import CardFace, FaceRequest
+from processing.wire.batches import (
+    BatchList,
+    BlankBalance,
+    BlankCount,
+    CardBatch,
+    CardFace,
+    FaceRequest,
+    OrderPage,
+    OrderStage,
+    SpoiledReport,
+    StageReport,
+    WrittenStage,
+)
 
 TIMEOUT_MS: Final = 10_000
 """Longest wait for one answer of the centre."""
@@ -42,6 +55,8 @@ ATTEMPTS_MAX: Final = 3
 PAUSE_MS: Final = 500
 """Pause before a request is sent again; doubled each time."""
 ANSWER_BYTES_MAX: Final = 64 * 1024
+PAGES_MAX: Final = 1_000
+"""Most pages of one batch's orders."""
 TOKEN_BYTES_MAX: Final = 256
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -96,9 +111,51 @@ class CentreClient:
         return self._ask("POST", f"/orders/{order_id}/card", IssuedCard, report)
 
     def spoiled(self, order_id: UUID, reason: str) -> CardOrder | None:
-        """Tell of a spoiled card: its order is given up, and the officer orders anew."""
-        self.give_up(order_id)
-        return None
+        """Tell of a spoiled card; the fresh order in its place.
+
+        None where too many were spoiled for one card: its application waits for approval again.
+        """
+        report = SpoiledReport(reason=reason[:REASON_LENGTH_MAX])
+        try:
+            return self._ask("POST", f"/orders/{order_id}/spoiled", CardOrder, report)
+        except CentreRefused as refusal:
+            if refusal.problem.kind is ProblemType.SPOILED_TOO_OFTEN:
+                return None
+            raise
+
+    def stage(self, order_id: UUID, stage: WrittenStage) -> OrderStage:
+        """Tell how far an order's card is."""
+        return self._ask("POST", f"/orders/{order_id}/stage", OrderStage, StageReport(stage=stage))
+
+    def batches(self) -> tuple[CardBatch, ...]:
+        """Return this station's unfinished batches, the oldest first."""
+        return self._ask("GET", "/batches", BatchList).batches
+
+    def take_batch(self, batch_id: UUID | None = None) -> CardBatch | None:
+        """Take a batch, or (None) go on with the one begun, or take the next, if any."""
+        path = "/batches/next" if batch_id is None else f"/batches/{batch_id}/take"
+        try:
+            return self._ask("POST", path, CardBatch)
+        except CentreRefused as refusal:
+            if batch_id is None and refusal.problem.kind is ProblemType.BATCH_UNKNOWN:
+                return None
+            raise
+
+    def orders_of(self, batch_id: UUID) -> list[CardOrder]:
+        """Return the open orders of a batch of this station."""
+        orders: list[CardOrder] = []
+        after = ""
+        for _ in range(PAGES_MAX):
+            page = self._ask("GET", f"/batches/{batch_id}/orders{after}", OrderPage)
+            orders += page.orders
+            if page.next is None:
+                return orders
+            after = f"?after={page.next}"
+        raise CentreAway(self._address, f"over {PAGES_MAX} pages of orders")
+
+    def count_blanks(self, left: int) -> BlankBalance:
+        """Tell how many blanks were counted tonight; the day's balance as the centre sees it."""
+        return self._ask("POST", "/blanks/count", BlankBalance, BlankCount(left=left))
 
     def face(self, order_id: UUID, purpose: str) -> CardFace:
         """Return what is printed on an order's card; the read is logged with its purpose."""

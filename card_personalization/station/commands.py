@@ -94,7 +94,7 @@ def issue(
             write_letter(letter, pin_file, lang)
 
     with (
-        _in_words(lang),
+        in_words(lang),
         CentreClient(centre, read_token(token_file)) as client,
         connect(hsm_address(hsm, os.environ)) as service,
         Journal.open(station_folder(None, os.environ)) as journal,
@@ -136,7 +136,7 @@ def report(
     from card_personalization.station.writing import sign_proof
 
     with (
-        _in_words(lang),
+        in_words(lang),
         CentreClient(centre, read_token(token_file)) as client,
         card_at(reader, soft) as card,
     ):
@@ -166,7 +166,7 @@ def report(
 @app.command
 def show(*, reader: Reader = None, soft: Soft = None, lang: Lang = "ru") -> None:
     """Show what a card holds, and have it prove the key that signs a tap."""
-    with _in_words(lang), card_at(reader, soft) as card:
+    with in_words(lang), card_at(reader, soft) as card:
         card.select()
         try:
             view = read_card(card)
@@ -190,7 +190,7 @@ def blank(
     lang: Lang = "ru",
 ) -> None:
     """Make blank software cards, as if a lot had come from the factory."""
-    with _in_words(lang):
+    with in_words(lang):
         paths = fill_drawer(drawer, count)
     for path in paths:
         print(path)
@@ -207,7 +207,7 @@ def change_pin(
 ) -> None:
     """Change a card's PIN; a wrong one costs an attempt, and those left are shown."""
     ru = lang == "ru"
-    with _in_words(lang), card_at(reader, soft) as card:
+    with in_words(lang), card_at(reader, soft) as card:
         card.select()
         old = read_code("Нынешний ПИН-код: " if ru else "PIN now: ", pin_file)
         new = read_code("Новый ПИН-код: " if ru else "New PIN: ", new_pin_file, repeat=lang)
@@ -232,7 +232,7 @@ def reset(
     from card_personalization.station.reset import reset_card
 
     with (
-        _in_words(lang),
+        in_words(lang),
         CentreClient(centre, read_token(token_file)) as client,
         card_at(reader, soft) as card,
     ):
@@ -256,7 +256,7 @@ def refresh(
     from hsm_stub.client.client import connect
 
     with (
-        _in_words(lang),
+        in_words(lang),
         CentreClient(centre, read_token(token_file)) as client,
         connect(hsm_address(hsm, os.environ)) as keys,
         card_at(reader, soft) as card,
@@ -279,7 +279,7 @@ def block(
     """Block a card at once, wherever it may act."""
     from card_personalization.station.centre import CentreClient, read_token
 
-    with _in_words(lang), CentreClient(centre, read_token(token_file)) as client:
+    with in_words(lang), CentreClient(centre, read_token(token_file)) as client:
         status = client.block(card_id)
     states = {"active": "действует", "blocked": "заблокирована", "replaced": "заменена"}
     state = states[status.state.value] if lang == "ru" else status.state.value
@@ -287,7 +287,7 @@ def block(
 
 
 @contextmanager
-def _in_words(lang: Language) -> Iterator[None]:
+def in_words(lang: Language) -> Iterator[None]:
     """Turn foreseen errors of station and card into the sentence of the language asked for."""
     try:
         yield

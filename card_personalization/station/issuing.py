@@ -80,6 +80,7 @@ from processing.wire.api import (
     OrderState,
     ProblemType,
 )
+from processing.wire.batches import WrittenStage
 
 TRIES_MAX: Final = 2
 """How often a card may refuse something before it counts as spoiled: dirt is wiped off once."""
@@ -112,6 +113,14 @@ _NOT_THE_CARDS: Final = frozenset(
 )
 
 
+_STAGES_OF: Final = {
+    Phase.BEGUN: (),
+    Phase.LOADED: (WrittenStage.KEYED, WrittenStage.LOADED),
+    Phase.VERIFIED: tuple(WrittenStage),
+    Phase.ISSUED: (),
+}
+
+
 class CentreDesk(Protocol):
     """The part of the centre that a card under way needs."""
 
@@ -126,6 +135,9 @@ class CentreDesk(Protocol):
 
     def spoiled(self, order_id: UUID, reason: str) -> CardOrder | None:
         """Tell of a spoiled card; the fresh order in its place, None where none is made."""
+
+    def stage(self, order_id: UUID, stage: WrittenStage) -> object:
+        """Tell how far an order's card is."""
 
 
 class Outcome(StrEnum):
@@ -425,6 +437,7 @@ class Station:
         if isinstance(error, CentreRefused) and error.problem.kind in _ORDER_ENDED:
             return self._spoil_job(job, orders, error)
         if _is_outside(error):
+            self._tell_stage(job)
             return Served(
                 outcome=Outcome.INTERRUPTED, order=job.order, fault=error, resumed=resumed
             )
@@ -450,6 +463,7 @@ class Station:
         )
         if refused or (isinstance(error, StationError) and error.fault in _LETTER_LOST):
             return self._spoil_job(job, orders, error)
+        self._tell_stage(job)
         return Served(outcome=Outcome.WRITTEN, order=job.order, fault=error)
 
     def _spoil_job(
@@ -458,6 +472,17 @@ class Station:
         self._write_spoiled(job.order.order_id, job.chip or job.guid.hex(), error)
         self._tell_spoiled(orders)
         return Served(outcome=Outcome.SPOILED, order=job.order, fault=error)
+
+    def _tell_stage(self, job: Job) -> None:
+        """Let the centre know of a card that waits; a finished one's report tells all at once."""
+        if self._centre is None:
+            return
+        try:
+            for stage in _STAGES_OF[job.phase]:
+                self._centre.stage(job.order.order_id, stage)
+        except StationError:
+            # It is told for the operator's eyes only; the report is what counts.
+            return
 
     def _tell_spoiled(self, orders: OrderSource) -> None:
         """Tell the centre of spoiled cards, whose orders it replaces; what it cannot hear waits."""

@@ -152,6 +152,11 @@ class Line:
             raise self._mistake
         return not any(thread.is_alive() for thread in self._threads)
 
+    @property
+    def runs(self) -> bool:
+        """Whether any reader still works; a mistake in the program ends them all."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def view(self) -> LineView:
         """What there is to see now."""
         with self._lock:

@@ -79,6 +79,21 @@ class WalkIn:
         return order
 
 
+class NoOrders:
+    """No order at all, for what is done without a card. Fresh orders are the centre's to keep."""
+
+    def take(self) -> CardOrder | None:
+        """None."""
+        return None
+
+    def put_back(self, order: CardOrder) -> None:
+        """Leave it with the centre, which gives it again with its batch."""
+
+    def left(self) -> int:
+        """0."""
+        return 0
+
+
 class OrderList:
     """A list of orders, without those that the journal knows to be on a card already."""
 

@@ -48,6 +48,7 @@ from processing.wire.api import (
     ProblemType,
     problem,
 )
+from processing.wire.batches import WrittenStage
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -107,6 +108,7 @@ class MemoryCentre:
         self.cards: dict[UUID, UUID] = {}
         self.reports: dict[UUID, IssueReport] = {}
         self.remade: dict[UUID, UUID] = {}
+        self.stages: list[tuple[UUID, WrittenStage]] = []
         self.away = False
 
     def make(self) -> CardOrder:
@@ -171,6 +173,12 @@ class MemoryCentre:
         if order_id not in self.remade:
             self.remade[order_id] = self._add().order_id
         return card_order(self.orders[self.remade[order_id]])
+
+    def stage(self, order_id: UUID, stage: WrittenStage) -> object:
+        """Take note of a stage."""
+        self._answer()
+        self.stages.append((order_id, stage))
+        return stage
 
     def _answer(self) -> None:
         if self.away:

@@ -1,0 +1,234 @@
+"""All that a station at work needs, opened from an officer's settings and closed again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from card_personalization.chip.errors import Language
+from card_personalization.chip.profiles.factory_list import (
+    FactoryList,
+    FactoryListError,
+    parse_factory_list,
+)
+from card_personalization.station.card_keys import BatchKeys, CardKeys, ServiceKeys
+from card_personalization.station.centre import CentreClient, read_token
+from card_personalization.station.equipment import (
+    DEFAULT_CENTRE,
+    hsm_address,
+    read_factory_key,
+    station_folder,
+)
+from card_personalization.station.faults import StationError, StationFault
+from card_personalization.station.issuing import HandOver, Station
+from card_personalization.station.journal import Journal
+from card_personalization.station.lot import Lot
+from card_personalization.station.mailing import MailerBook, MailerFile, MailerPrinter
+from card_personalization.station.orders import NoOrders, OrderList, OrderSource, orders_of_batch
+from card_personalization.station.pin_letter import PinLetter
+from hsm_stub.client.client import connect
+from processing.wire.batch_file import Batch, BatchError, open_batch
+
+CONTENT_KEYS_FILE = "content-public-keys.pem"
+"""How `spk hsm export-public` calls what batches are signed with."""
+MAILER_BOOK = "mailers.jsonl"
+BATCH_FILE_BYTES_MAX = 256 * 1024 * 1024
+LIST_BYTES_MAX = 32 * 1024 * 1024
+"""Longest list of a maker's keys."""
+
+_PEM = re.compile(rb"-----BEGIN.*?END PUBLIC KEY-----", re.DOTALL)
+
+
+class WorkshopSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an officer says of the station; see `spk station run --help`."""
+
+    centre: str = DEFAULT_CENTRE
+    token_file: Path | None = None
+    hsm: str | None = None
+    bureau: Path | None = None
+    station_key: Path | None = None
+    public: Path | None = None
+    make_here: bool = False
+    mailers: Path | None = None
+    printer: str | None = None
+    phone: str = ""
+    factory_key_file: Path | None = None
+    factory_keys: Path | None = None
+    families: frozenset[str] = frozenset()
+    attested_by: Path | None = None
+    folder: Path | None = None
+    language: Language = "ru"
+
+
+class Workshop:
+    """An open station, and where its orders come from. `title` names batch and place."""
+
+    def __init__(
+        self,
+        station: Station,
+        centre: CentreClient | None,
+        bureau: Batch | None,
+        language: Language,
+    ) -> None:
+        self.station = station
+        self.centre = centre
+        self._bureau = bureau
+        self._language: Language = language
+        self.title = ""
+
+    def orders(self, batch_id: UUID | None = None) -> OrderSource:
+        """The orders of the bureau's file, or of a batch of the centre (None: the next)."""
+        ru = self._language == "ru"
+        if self._bureau is not None:
+            self.title = "Партия из файла" if ru else "A batch from a file"
+            return OrderList(orders_of_batch(self._bureau), self.station.journal)
+        if self.centre is None:
+            raise AssertionError("without a batch file there is a centre")
+        batch = self.centre.take_batch(batch_id)
+        if batch is None:
+            self.title = "Партий для станции нет" if ru else "There is no batch for this station"
+            return NoOrders()
+        self.title = f"{'Партия' if ru else 'Batch'} {batch.number}, {batch.point_name}"
+        return OrderList(self.centre.orders_of(batch.batch_id), self.station.journal)
+
+
+@contextmanager
+def open_workshop(settings: WorkshopSettings, environ: Mapping[str, str]) -> Iterator[Workshop]:
+    """Open what the settings name. StationError says what cannot be used."""
+    folder = station_folder(settings.folder, environ)
+    with ExitStack() as stack:
+        bureau = None if settings.bureau is None else _read_batch(settings)
+        centre: CentreClient | None = None
+        if bureau is None or settings.token_file is not None:
+            token = read_token(settings.token_file)
+            centre = stack.enter_context(CentreClient(settings.centre, token))
+        keys: CardKeys
+        if bureau is None:
+            service = stack.enter_context(connect(hsm_address(settings.hsm, environ)))
+            keys = ServiceKeys(service)
+        elif settings.make_here:
+            service = stack.enter_context(connect(hsm_address(settings.hsm, environ)))
+            keys = BatchKeys(bureau, service)
+        else:
+            keys = BatchKeys(bureau)
+        journal = stack.enter_context(Journal.open(folder))
+        lot = Lot(
+            families=settings.families,
+            factory_key=read_factory_key(settings.factory_key_file),
+            factory_keys=_read_factory_list(settings.factory_keys),
+            authorities=_read_authorities(settings.attested_by),
+        )
+        station = Station(journal, keys, lot, _hand_over(settings, folder), centre)
+        yield Workshop(station, centre, bureau, settings.language)
+
+
+def _hand_over(settings: WorkshopSettings, folder: Path) -> HandOver:
+    """Where PIN letters go: to a printer, into a folder, or else onto the screen, once each."""
+    book = MailerBook(folder / MAILER_BOOK)
+    give: Callable[[PinLetter], None]
+    if settings.printer is not None:
+        command = shlex.split(settings.printer)
+        give = MailerPrinter(book, command, settings.phone, settings.language)
+    elif settings.mailers is not None:
+        settings.mailers.mkdir(mode=0o700, parents=True, exist_ok=True)
+        give = MailerFile(book, settings.mailers, settings.phone, settings.language)
+    else:
+        give = _Screen(settings.language)
+
+    def hand_over(letter: PinLetter, again: bool) -> None:
+        # A station that died after the printer was done must not print, or spoil, a second time.
+        if not (again and book.was_completed(letter.card_number)):
+            give(letter)
+
+    return hand_over
+
+
+class _Screen:
+    """Shows letters where the officer sits: for a station without a printer."""
+
+    def __init__(self, language: Language) -> None:
+        self._language: Language = language
+
+    def __call__(self, letter: PinLetter) -> None:
+        print(letter.text(self._language), end="", flush=True)
+
+
+def _read_batch(settings: WorkshopSettings) -> Batch:
+    if settings.bureau is None or settings.station_key is None or settings.public is None:
+        raise StationError(
+            StationFault.CHOICE,
+            ru="К файлу партии укажите --station-key и --public",
+            en="With a batch file give --station-key and --public",
+        )
+    key = _station_key(settings.station_key)
+    points = _points(settings.public / CONTENT_KEYS_FILE)
+    try:
+        return open_batch(_read(settings.bureau, BATCH_FILE_BYTES_MAX), key, points)
+    except BatchError as error:
+        path = str(settings.bureau)
+        raise StationError(StationFault.FILE_UNUSABLE, path=path, detail=str(error)) from None
+
+
+def _station_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(_read(path, LIST_BYTES_MAX), None)
+    except (ValueError, TypeError) as error:
+        raise _unusable(path, str(error)) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+        raise _unusable(path, "P-256")
+    return key
+
+
+def _points(path: Path) -> list[bytes]:
+    content = _read(path, LIST_BYTES_MAX)
+    try:
+        keys = [serialization.load_pem_public_key(pem) for pem in _PEM.findall(content)]
+    except ValueError as error:
+        raise _unusable(path, str(error)) from None
+    return [
+        key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+        for key in keys
+        if isinstance(key, ec.EllipticCurvePublicKey)
+    ]
+
+
+def _read_factory_list(path: Path | None) -> FactoryList:
+    if path is None:
+        return FactoryList({})
+    try:
+        return parse_factory_list(_read(path, LIST_BYTES_MAX).decode("utf-8"))
+    except (FactoryListError, UnicodeDecodeError) as error:
+        raise _unusable(path, str(error)) from None
+
+
+def _read_authorities(path: Path | None) -> tuple[x509.Certificate, ...]:
+    if path is None:
+        return ()
+    try:
+        return tuple(x509.load_pem_x509_certificates(_read(path, LIST_BYTES_MAX)))
+    except ValueError as error:
+        raise _unusable(path, str(error)) from None
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from None
+    if len(content) > most:
+        raise _unusable(path, f"> {most} bytes / байт")
+    return content
+
+
+def _unusable(path: Path, detail: str) -> StationError:
+    return StationError(StationFault.FILE_UNUSABLE, path=str(path), detail=detail)
