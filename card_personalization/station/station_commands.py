@@ -40,74 +40,22 @@ app = cyclopts.App(name="station", help="Write batches of cards; keep the books 
 Folder = Annotated[
     Path | None, Parameter(name="--folder", help="The station's folder; default: SPK_STATION.")
 ]
-Hsm = Annotated[str | None, Parameter(help="Key service; default: SPK_HSM.")]
-Mailers = Annotated[
-    Path | None, Parameter(help="Write PIN mailers into this folder, one file each.")
-]
-Printer = Annotated[
-    str | None, Parameter(help="Print PIN mailers with this command, such as 'lp -d mailers'.")
-]
-Phone = Annotated[str, Parameter(help="Whom to call when card or mailer are lost, as printed.")]
+Settings = Annotated[WorkshopSettings, Parameter(name="*")]
+DEFAULTS = WorkshopSettings()
 
 
 @app.command
 def run(
     *readers: Annotated[str, Parameter(help="Readers' names; default: all that are connected.")],
     batch: Annotated[UUID | None, Parameter(help="A batch of the centre; default: next.")] = None,
-    bureau: Annotated[Path | None, Parameter(help="Or a bureau's batch file.")] = None,
-    station_key: Annotated[
-        Path | None, Parameter(help="The station's private key (PEM), for a batch file.")
-    ] = None,
-    public: Annotated[
-        Path | None, Parameter(help="The centre's public keys (spk hsm export-public).")
-    ] = None,
-    make_here: Annotated[
-        bool, Parameter(help="With a batch file without keys: have keys certified over the line.")
-    ] = False,
-    centre: Centre = DEFAULT_CENTRE,
-    token_file: TokenFile = None,
-    hsm: Hsm = None,
-    mailers: Mailers = None,
-    printer: Printer = None,
-    phone: Phone = "",
-    factory_key_file: Annotated[
-        Path | None, Parameter(help="The lot's factory key, hexadecimal.")
-    ] = None,
-    factory_keys: Annotated[
-        Path | None, Parameter(help="The maker's list of keys, one card a line.")
-    ] = None,
-    family: Annotated[
-        tuple[str, ...], Parameter(help="Families taken: yubico, openfips201, generic.")
-    ] = (),
-    attested_by: Annotated[
-        Path | None, Parameter(help="The maker's certificates (PEM): keys must be attested.")
-    ] = None,
-    folder: Folder = None,
-    lang: Lang = "ru",
+    settings: Settings = DEFAULTS,
 ) -> None:
     """Work a batch off: card in, card written, card out, until no order waits.
 
     Ctrl-C ends it when the cards under way are finished. What broke off is taken up when its card
     is put in again, now or in a later run.
     """
-    settings = WorkshopSettings(
-        centre=centre,
-        token_file=token_file,
-        hsm=hsm,
-        bureau=bureau,
-        station_key=station_key,
-        public=public,
-        make_here=make_here,
-        mailers=mailers,
-        printer=printer,
-        phone=phone,
-        factory_key_file=factory_key_file,
-        factory_keys=factory_keys,
-        families=frozenset(family),
-        attested_by=attested_by,
-        folder=folder,
-        language=lang,
-    )
+    lang = settings.lang
     with in_words(lang), open_workshop(settings, os.environ) as workshop:
         names = readers or list_readers()
         if not 1 <= len(names) <= READERS_MAX:
@@ -126,28 +74,9 @@ def run(
 
 
 @app.command
-def resume(
-    *,
-    centre: Centre = DEFAULT_CENTRE,
-    token_file: TokenFile = None,
-    hsm: Hsm = None,
-    mailers: Mailers = None,
-    printer: Printer = None,
-    phone: Phone = "",
-    folder: Folder = None,
-    lang: Lang = "ru",
-) -> None:
+def resume(*, settings: Settings = DEFAULTS) -> None:
     """Print letters and send reports that are outstanding; list cards to be put in again."""
-    settings = WorkshopSettings(
-        centre=centre,
-        token_file=token_file,
-        hsm=hsm,
-        mailers=mailers,
-        printer=printer,
-        phone=phone,
-        folder=folder,
-        language=lang,
-    )
+    lang = settings.lang
     with in_words(lang), open_workshop(settings, os.environ) as workshop:
         settled = workshop.station.settle(NoOrders(), lambda _: None)
         _print_settled(settled, lang)
@@ -166,24 +95,18 @@ def spoiled(
     /,
     *,
     reason: Annotated[str, Parameter(help="Why, in words.")] = "",
-    centre: Centre = DEFAULT_CENTRE,
-    token_file: TokenFile = None,
-    hsm: Hsm = None,
-    folder: Folder = None,
-    lang: Lang = "ru",
+    settings: Settings = DEFAULTS,
 ) -> None:
     """List spoiled cards with their reasons; or write one off that is lost, bent or misprinted."""
+    lang = settings.lang
     with in_words(lang):
         if card:
-            settings = WorkshopSettings(
-                centre=centre, token_file=token_file, hsm=hsm, folder=folder, language=lang
-            )
             with open_workshop(settings, os.environ) as workshop:
                 _write_off(workshop.station, card, reason)
                 workshop.station.settle(NoOrders(), lambda _: None)
                 lines = _spoiled_lines(workshop.station.journal, lang)
         else:
-            with Journal.open(station_folder(folder, os.environ)) as journal:
+            with Journal.open(station_folder(settings.folder, os.environ)) as journal:
                 lines = _spoiled_lines(journal, lang)
     for line in lines:
         _tell(line)

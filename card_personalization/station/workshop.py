@@ -6,10 +6,10 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,6 +22,7 @@ from card_personalization.chip.profiles.factory_list import (
 )
 from card_personalization.station.card_keys import BatchKeys, CardKeys, ServiceKeys
 from card_personalization.station.centre import CentreClient, read_token
+from card_personalization.station.commands import Centre, Lang, TokenFile
 from card_personalization.station.equipment import (
     DEFAULT_CENTRE,
     hsm_address,
@@ -48,11 +49,28 @@ LIST_BYTES_MAX = 32 * 1024 * 1024
 _PEM = re.compile(rb"-----BEGIN.*?END PUBLIC KEY-----", re.DOTALL)
 
 
-class WorkshopSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an officer says of the station; see `spk station run --help`."""
+@dataclass(frozen=True, kw_only=True)
+class WorkshopSettings:
+    """What an officer says of the station; the same options for every command that needs it.
 
-    centre: str = DEFAULT_CENTRE
-    token_file: Path | None = None
+    Attributes:
+        hsm: Key service; default: SPK_HSM.
+        bureau: A bureau's batch file in the place of a batch of the centre.
+        station_key: The station's private key (PEM), for a batch file.
+        public: The centre's public keys (spk hsm export-public), for a batch file.
+        make_here: With a batch file without keys: have keys certified over the line.
+        mailers: Write PIN mailers into this folder, one file each.
+        printer: Print PIN mailers with this command, such as 'lp -d mailers'.
+        phone: Whom to call when card or mailer are lost, as printed.
+        factory_key_file: The lot's factory key, hexadecimal.
+        factory_keys: The maker's list of keys, one card a line.
+        family: Families taken: yubico, openfips201, generic; any, if left out.
+        attested_by: The maker's certificates (PEM): keys must be attested.
+        folder: The station's folder; default: SPK_STATION.
+    """
+
+    centre: Centre = DEFAULT_CENTRE
+    token_file: TokenFile = None
     hsm: str | None = None
     bureau: Path | None = None
     station_key: Path | None = None
@@ -63,10 +81,10 @@ class WorkshopSettings(msgspec.Struct, frozen=True, kw_only=True):
     phone: str = ""
     factory_key_file: Path | None = None
     factory_keys: Path | None = None
-    families: frozenset[str] = frozenset()
+    family: tuple[str, ...] = ()
     attested_by: Path | None = None
     folder: Path | None = None
-    language: Language = "ru"
+    lang: Lang = "ru"
 
 
 class Workshop:
@@ -122,13 +140,13 @@ def open_workshop(settings: WorkshopSettings, environ: Mapping[str, str]) -> Ite
             keys = BatchKeys(bureau)
         journal = stack.enter_context(Journal.open(folder))
         lot = Lot(
-            families=settings.families,
+            families=frozenset(settings.family),
             factory_key=read_factory_key(settings.factory_key_file),
             factory_keys=_read_factory_list(settings.factory_keys),
             authorities=_read_authorities(settings.attested_by),
         )
         station = Station(journal, keys, lot, _hand_over(settings, folder), centre)
-        yield Workshop(station, centre, bureau, settings.language)
+        yield Workshop(station, centre, bureau, settings.lang)
 
 
 def _hand_over(settings: WorkshopSettings, folder: Path) -> HandOver:
@@ -137,12 +155,12 @@ def _hand_over(settings: WorkshopSettings, folder: Path) -> HandOver:
     give: Callable[[PinLetter], None]
     if settings.printer is not None:
         command = shlex.split(settings.printer)
-        give = MailerPrinter(book, command, settings.phone, settings.language)
+        give = MailerPrinter(book, command, settings.phone, settings.lang)
     elif settings.mailers is not None:
         settings.mailers.mkdir(mode=0o700, parents=True, exist_ok=True)
-        give = MailerFile(book, settings.mailers, settings.phone, settings.language)
+        give = MailerFile(book, settings.mailers, settings.phone, settings.lang)
     else:
-        give = _Screen(settings.language)
+        give = _Screen(settings.lang)
 
     def hand_over(letter: PinLetter, again: bool) -> None:
         # A station that died after the printer was done must not print, or spoil, a second time.
