@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from xml.parsers import expat
 
 import msgspec
 from lxml import etree
@@ -35,9 +36,9 @@ from processing.register.importing.xlsx_parts import (
     SheetPart,
     Shown,
     Texts,
-    text_of,
     unescaped,
 )
+from processing.register.importing.xlsx_rows import raw_rows
 
 UNPACKED_BYTES_MAX: Final = 3 * 1024**3
 """Largest workbook after unpacking; a million rows of twenty columns take about one GiB."""
@@ -60,6 +61,11 @@ CELL_CHARACTERS_MAX: Final = 32_767
 ZIP_MAGIC: Final = b"PK\x03\x04"
 OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
+
+_TOO_LONG: Final = (
+    f"в ячейке больше {CELL_CHARACTERS_MAX} знаков; сократите её",
+    f"a cell holds more than {CELL_CHARACTERS_MAX} characters; shorten it",
+)
 
 _DAY_ZERO: Final = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - a cell has no time zone
 _DAY_ZERO_1904: Final = dt.datetime(1904, 1, 1)  # noqa: DTZ001
@@ -133,61 +139,38 @@ class _Rows:
         self._texts = texts
         self._styles = styles
         self._day_zero = _DAY_ZERO_1904 if from_1904 else _DAY_ZERO
-        self._places: dict[str, int] = {}
 
     def read(self, parts: Parts, part: str, width: int) -> Iterator[Record]:
         """Give the rows of a sheet, those that the file leaves out too, `width` cells each."""
         before = 0
-        for row in parts.elements(part, "row"):
-            number = _number_of(row, before)
-            for left_out in range(before + 1, number):
-                yield Record(left_out, [None] * width)
-            before = number
-            cells: list[Cell] = [None] * width
-            broken = None
-            place = -1
-            for cell in row:
-                place = self._place_of(cell.get("r"), place)
-                value = self._value(cell)
-                if value is None or value == "":
-                    continue
-                cells[place] = value
-                if isinstance(value, str) and len(value) > CELL_CHARACTERS_MAX:
-                    broken = (
-                        f"в ячейке больше {CELL_CHARACTERS_MAX} знаков; сократите её",
-                        f"a cell holds more than {CELL_CHARACTERS_MAX} characters; shorten it",
-                    )
-            yield Record(number, cells, broken=broken)
+        with parts.open(part) as opened:
+            for number, raw in raw_rows(opened):
+                for left_out in range(before + 1, number):
+                    yield Record(left_out, [None] * width)
+                before = number
+                cells: list[Cell] = [None] * width
+                broken = None
+                for place, kind, style, text in raw:
+                    value = self._value(kind, style, text)
+                    cells[place] = value if value != "" else None
+                    if isinstance(value, str) and len(value) > CELL_CHARACTERS_MAX:
+                        broken = _TOO_LONG
+                yield Record(number, cells, broken=broken)
 
-    def _place_of(self, reference: str | None, before: int) -> int:
-        if reference is None:
-            return before + 1
-        letters = reference.rstrip("0123456789")
-        place = self._places.get(letters)
-        if place is None:
-            place = self._places[letters] = column_place(letters)
-        return place
-
-    def _value(self, cell: Any) -> Cell:
+    def _value(self, kind: str, style: str | None, text: str) -> Cell:
         """Return what a cell holds (§18.3.1.4, §18.18.11); of a formula its last result."""
-        kind = cell.get("t", "n")
-        if kind == "inlineStr":
-            return next((text_of(each) for each in cell if each.tag.endswith("}is")), None)
-        text = next((each.text for each in cell if each.tag.endswith("}v")), None)
-        if text is None:
-            return None
         match kind:
             case "s":
                 return self._texts[int(text)]
             case "n":
-                return self._number(float(text), cell.get("s"))
+                return self._number(float(text), style)
             case "b":
                 return text.strip() in ("1", "true")
             case "d":
                 moment = dt.datetime.fromisoformat(text)
                 return moment.date() if moment.time() == dt.time() else moment
             case _:
-                # a formula's text, or an error such as #N/A
+                # a text in its place, a formula's text, or an error such as #N/A
                 return unescaped(text)
 
     def _number(self, number: float, style: str | None) -> Cell:
@@ -206,24 +189,6 @@ class _Rows:
         if 0 <= number < 1:
             return moment.time()
         return moment.date() if moment.time() == dt.time() else moment
-
-
-def column_place(letters: str) -> int:
-    """Return a column's place from 0 by its letters, such as 27 for AB. Raises `ValueError`."""
-    place = 0
-    for letter in letters.upper():
-        if not "A" <= letter <= "Z":
-            raise ValueError(letters)
-        place = 26 * place + ord(letter) - ord("A") + 1
-    return place - 1
-
-
-def _number_of(row: Any, before: int) -> int:
-    """Return a row's number, which may be left out where it is the next one."""
-    number = int(row.get("r", before + 1))
-    if number <= before:
-        raise ValueError(number)
-    return number
 
 
 def _look_into(path: Path) -> None:
@@ -292,22 +257,11 @@ def _sheet_of(path: Path, parts: Parts) -> tuple[SheetPart, int, int]:
 
 def _extent_of(parts: Parts, part: str) -> tuple[int, int]:
     """Return the last row and column of a sheet with something in it, from 1; 0, 0: none has."""
-    rows = columns = number = 0
-    for row in parts.elements(part, "row"):
-        number = _number_of(row, number)
-        count = len(row)
-        # What is empty but has a format mostly stands behind the last value.
-        for back in range(1, count + 1):
-            cell = row[-back]
-            if len(cell):
-                reference = cell.get("r")
-                place = (
-                    count - back
-                    if reference is None
-                    else column_place(reference.rstrip("0123456789"))
-                )
-                rows, columns = number, max(columns, place + 1)
-                break
+    rows = columns = 0
+    with parts.open(part) as opened:
+        for number, cells in raw_rows(opened):
+            if cells:
+                rows, columns = number, max(columns, *(cell[0] + 1 for cell in cells))
     return rows, columns
 
 
@@ -325,8 +279,8 @@ def _opened(path: Path) -> Iterator[Parts]:
             " it as .csv",
         ) from None
     except (
-        etree.XMLSyntaxError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError,
-        IndexError,
+        etree.XMLSyntaxError, expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, KeyError,
+        ValueError, IndexError,
     ):  # fmt: skip
         raise _damaged(path) from None
 
