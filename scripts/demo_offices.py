@@ -28,8 +28,9 @@ class Offices:
         self._today = SystemClock(stage.environment["SPK_TIME_ZONE"]).local_date()
 
     def _run(self, *words: str, expect: tuple[int, ...] = (0,)) -> str:
-        language = ("--lang", self._screen.language)
-        printed = self._stage.spk(*words, *language, expect=expect)
+        # These programs speak Russian unless told otherwise.
+        words = words if self._screen.language == "ru" else (*words, "--lang", "en")
+        printed = self._stage.spk(*words, expect=expect)
         self._screen.command(words, printed)
         return printed
 

@@ -44,7 +44,10 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
 
 
 class Prescription(msgspec.Struct, frozen=True, gc=False):
-    """A doctor's order; `measure` pays for it and `category` opens the measure."""
+    """A doctor's order; `measure` pays for it and `category` opens the measure.
+
+    `course_days`: for how long all packs together are meant, where they are given one by one.
+    """
 
     measure: str
     category: str
@@ -54,6 +57,7 @@ class Prescription(msgspec.Struct, frozen=True, gc=False):
     number: str
     prescribed_on: date
     valid_days: int
+    course_days: int | None = None
 
 
 class Certificate(msgspec.Struct, frozen=True, gc=False):

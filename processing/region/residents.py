@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 
+import msgspec
+
 from processing.region.catalogue import Catalogue
 from processing.region.chance import Chance, Shuffled, Weighted
 from processing.region.families import ADULT_AGE, YEAR_DAYS, Family, age_on
@@ -35,6 +37,16 @@ VALID_DAYS: Final = Weighted((30, 90), (2, 3))
 
 MEDICINE_MEASURES: Final = ("MED.FED", "MED.REG")
 """Measures that pay for prescriptions; a category uses the first that it opens."""
+
+MUNICIPAL: Final = "MED.MUN"
+"""What pays for the medicines of poor families, of whom one in `MUNICIPAL_EVERY` has an order."""
+
+MUNICIPAL_EVERY: Final = 3
+MUNICIPAL_DAYS: Final = 30
+COURSE_EVERY: Final = 4
+"""Of the orders for several packs over `COURSE_DAYS` one in so many is a course, pack by pack."""
+
+COURSE_DAYS: Final = 90
 
 
 class Numbers:
@@ -88,6 +100,7 @@ class Residents:
         self._today = today
         self._population = population
         self._numbers = Numbers(chance, catalogue.region.region)
+        self._poor = population.family.low_income.category
         self._utilities = [one.code for one in catalogue.provider if one.kind == "utility"]
         self._evidence = {entry.category: entry.evidence for entry in catalogue.category}
         self._pays = {
@@ -158,7 +171,7 @@ class Residents:
             low_income = holding.category == population.family.low_income.category
             if low_income and person.relation == "head" and not certificates:
                 certificates.append(self._certificate(holding))
-        return Citizen(
+        citizen = Citizen(
             citizen_id=citizen_id,
             person=person,
             snils=self._numbers.snils(),
@@ -168,6 +181,7 @@ class Residents:
             prescriptions=tuple(prescriptions),
             certificates=tuple(certificates),
         )
+        return self._municipal(citizen, age) if shared else citizen
 
     def _drawn_categories(self, person: Person, age: int) -> Iterator[HoldingShare]:
         """Give a person's own categories, at most one of each family of them."""
@@ -217,18 +231,46 @@ class Residents:
             have.add(medicine.item_class)
             days_ago = chance.between(0, PRESCRIBED_DAYS_AGO_MAX)
             written.append(
-                Prescription(
-                    measure,
-                    holding.category,
-                    medicine.item_class,
-                    chance.between(*medicine.packs),
-                    self._series,
-                    self._numbers.prescription(),
-                    max(holding.valid_from, self._today - timedelta(days=days_ago)),
-                    chance.one_of(VALID_DAYS),
+                _in_courses(
+                    Prescription(
+                        measure,
+                        holding.category,
+                        medicine.item_class,
+                        chance.between(*medicine.packs),
+                        self._series,
+                        self._numbers.prescription(),
+                        max(holding.valid_from, self._today - timedelta(days=days_ago)),
+                        chance.one_of(VALID_DAYS),
+                    )
                 )
             )
         return written
+
+    def _municipal(self, citizen: Citizen, age: int) -> Citizen:
+        """Return a citizen of a poor family with what the city pays for, if anything.
+
+        It follows from the citizen's number: the stream of chances stays as it was.
+        """
+        held = next((one for one in citizen.holdings if one.category == self._poor), None)
+        number = int(citizen.snils[:9])
+        if held is None or citizen.prescriptions or number % MUNICIPAL_EVERY:
+            return citizen
+        medicines = [m for m in self._population.medicine if m.ages[0] <= age <= m.ages[1]]
+        if not medicines:
+            return citizen
+        medicine = medicines[number // MUNICIPAL_EVERY % len(medicines)]
+        # A СНИЛС is nobody else's; so is a number made of its first nine digits.
+        order = Prescription(
+            MUNICIPAL,
+            held.category,
+            medicine.item_class,
+            medicine.packs[0],
+            f"{self._series[:2]}М{self._series[2:]}",
+            citizen.snils[:9],
+            max(held.valid_from, self._today - timedelta(days=number % 10)),
+            MUNICIPAL_DAYS,
+        )
+        return msgspec.structs.replace(citizen, prescriptions=(order,))
 
     def _medicines_at(self, age: int) -> Weighted[MedicineShare]:
         """Return what is prescribed at an age, kept for the next person of that age."""
@@ -274,3 +316,11 @@ class Residents:
             last = first + timedelta(days=365)
             holdings.append(Holding(poor.category, first, last, self._document(poor.category)))
         return tuple(holdings)
+
+
+def _in_courses(order: Prescription) -> Prescription:
+    """Return an order that is given pack by pack, if it is one of those; its number tells."""
+    long = order.valid_days == COURSE_DAYS and order.packs > 1
+    if not long or int(order.number) % COURSE_EVERY:
+        return order
+    return msgspec.structs.replace(order, course_days=COURSE_DAYS)

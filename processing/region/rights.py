@@ -15,7 +15,6 @@ import msgspec
 
 from processing.kernel.errors import ConfigurationError
 from processing.region.catalogue import Catalogue, HolderKind, NormEntry
-from processing.region.chance import uuid7_shape
 from processing.region.families import ADULT_AGE, age_on
 from processing.region.model import (
     Allowance,
@@ -60,6 +59,7 @@ class RightsRules:
         self._today = today
         self._region = catalogue.region.region
         self._regulations = regulations
+        self._amounts: dict[tuple[str, str, int], int] = {}
         self._clinics = [entry.code for entry in catalogue.provider if entry.kind == "clinic"]
         self._last_day = min(one.regulation.valid_to for one in regulations)
         self._measures = {entry.measure: entry for entry in catalogue.measure}
@@ -162,10 +162,14 @@ class RightsRules:
 
     def _granted(self, norm: NormEntry, members: int) -> int:
         """Return what so many people have: by the regulation's norm, or else by the catalogue's."""
-        for regulation in self._regulations:
-            if found := regulation.norm(norm.measure, norm.item_class, members):
-                return found.granted(members)
-        return norm.granted * members
+        key = (norm.measure, norm.item_class, members)
+        granted = self._amounts.get(key)
+        if granted is None:
+            found = (one.norm(*key) for one in self._regulations)
+            first = next((one for one in found if one is not None), None)
+            granted = norm.granted * members if first is None else first.granted(members)
+            self._amounts[key] = granted
+        return granted
 
     def _facts(self, citizen: Citizen, age: int) -> Iterator[HolderFact]:
         """Give the policy of everybody insured, and the clinic to which they are attached."""
@@ -218,6 +222,7 @@ class RightsRules:
             valid_from=order.prescribed_on,
             valid_to=order.prescribed_on + timedelta(days=order.valid_days),
             priority=self._measures[order.measure].priority,
+            course_days=order.course_days,
         )
 
     def _from_certificate(self, citizen: Citizen, certificate: Certificate) -> Entitlement:
@@ -271,12 +276,16 @@ def _is_of_age(norm: NormEntry, age: int | None) -> bool:
     return norm.ages is None or (age is not None and norm.ages[0] <= age <= norm.ages[1])
 
 
+_VERSION_AND_VARIANT: Final = 0x7 << 76 | 0b10 << 62
+_LOW_BITS: Final = (1 << 62) - 1
+
+
 def derived_id(parent_id: bytes, label: str) -> bytes:
     """Return the UUIDv7-shaped identifier of what `label` names under `parent_id`."""
-    digest = hashlib.sha256(parent_id + label.encode()).digest()
-    return uuid7_shape(
-        int.from_bytes(parent_id[:6], "big"), int.from_bytes(digest[:10], "big") >> 6
-    )
+    bits = int.from_bytes(hashlib.sha256(parent_id + label.encode()).digest()[:10], "big")
+    # The parent's time, then version and variant with 12 and 62 bits between them.
+    rest = _VERSION_AND_VARIANT | bits >> 68 << 64 | bits >> 6 & _LOW_BITS
+    return parent_id[:6] + rest.to_bytes(10, "big")
 
 
 def _norms(

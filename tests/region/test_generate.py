@@ -94,6 +94,28 @@ def test_any_day_of_the_catalogue_will_do(sources: RegionSources, today: date) -
         assert prescribed_on <= today
 
 
+def test_poor_families_have_medicines_at_the_citys_expense(rows: Rows) -> None:
+    municipal = [row for row in rows[ALLOWANCE] if row["measure"] == "MED.MUN"]
+    assert municipal
+    assert {row["category"] for row in municipal} == {"LOW.INCOME"}
+    assert {row["funding"] for row in municipal} == {"municipal"}
+    numbers = [(row["series"], row["number"]) for row in rows[PRESCRIPTION]]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_some_orders_are_courses(rows: Rows) -> None:
+    courses = [row for row in rows[ALLOWANCE] if row["course_days"] is not None]
+    orders = [row for row in rows[ALLOWANCE] if str(row["measure"]).startswith("MED.")]
+    assert 0 < len(courses) < len(orders) // 2
+    for row in courses:
+        first, last, granted = row["valid_from"], row["valid_to"], row["granted"]
+        assert isinstance(first, date)
+        assert isinstance(last, date)
+        assert isinstance(granted, int)
+        assert (row["course_days"], (last - first).days) == (90, 90)
+        assert granted > 1
+
+
 def ids(rows: Rows, table: Table, column: str) -> set[object]:
     return {row[column] for row in rows[table]}
 
