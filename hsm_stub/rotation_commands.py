@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,8 @@ from hsm_stub.errors import RotationRefused
 from hsm_stub.home import default_keys, default_url
 from hsm_stub.keyring import KeyName, key_name
 from hsm_stub.opening import open_keys
+from hsm_stub.rotation import LIVED_ON, check_unused, read_use, set_state
 from hsm_stub.rotation import rotate as next_generation
-from hsm_stub.rotation import set_state
 
 Keys = Annotated[Path | None, Parameter(help="Key file; default: hsm/keys.spk in SPK_HOME.")]
 PassphraseFile = Annotated[
@@ -73,12 +74,29 @@ def retire(
     generation: Generation,
     /,
     *,
+    use: Annotated[
+        Path | None,
+        Parameter(help="What still uses the keys, as spk cards key-use --out wrote it today."),
+    ] = None,
     keys: Keys = None,
     passphrase_file: PassphraseFile = None,
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Take a retiring generation out of use, once nothing made with it lives on."""
+    """Take a retiring generation out of use, once nothing made with it lives on.
+
+    With --use that is checked, for the keys on which cards and terminals live.
+    """
+    name = _name(key)
+    if use is not None:
+        store = _store(keys, passphrase_file)
+        check_unused(store, name, generation, read_use(use), time.time_ns() // 1_000_000)
+    elif name in LIVED_ON:
+        print(
+            "not checked whether cards or terminals still use it: spk cards key-use --out FILE at "
+            "the centre, then --use FILE",
+            file=sys.stderr,
+        )
     _change(key, generation, KeyState.RETIRED, keys, passphrase_file)
     _tell(url, token_file)
 

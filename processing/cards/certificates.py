@@ -17,6 +17,7 @@ from cryptography import x509
 
 from processing.kernel.database import Connection, DatabasePool
 from processing.wire.crl import RevocationReason
+from processing.wire.key_use import KeyUse, KeyUseReport
 
 ENTRIES_AT_ONCE: Final = 500
 """Entries of a revocation list that are read and handed to the key service together."""
@@ -32,6 +33,7 @@ _REVOKED: Final = """
 """
 _NUMBER: Final = "SELECT number FROM cards.revocation_list WHERE issuer_key_id = $1"
 _LIST: Final = "SELECT * FROM cards.revocation_list WHERE issuer_key_id = $1"
+_KEY_USE: Final = "SELECT key, generation, users, last_day FROM cards.key_use ORDER BY 1, 2"
 _KEEP_LIST: Final = "SELECT cards.keep_revocation_list($1, $2, $3, $4, $5, $6)"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -108,6 +110,12 @@ class CertificateStore:
         """Keep a list unless there is a newer one; whether it was kept."""
         async with self._pool.connection() as connection:
             return bool(await connection.fetchval(_KEEP_LIST, *msgspec.structs.astuple(issued)))
+
+    async def key_use(self, now_ms: int) -> KeyUseReport:
+        """Return what still uses each generation of a key; needs the role spk_operator."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_KEY_USE)
+        return KeyUseReport(as_of_ms=now_ms, uses=tuple(KeyUse(**dict(row)) for row in rows))
 
 
 async def keep_certificates(

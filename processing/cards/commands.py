@@ -30,6 +30,7 @@ from processing.kernel.errors import ConfigurationError
 from processing.kernel.private_file import write_private_file
 from processing.kernel.roles import Role
 from processing.kernel.target_pools import open_targets
+from processing.wire.key_use import KeyUseReport
 from processing.wire.statement import Domain
 
 APPLICATION_NAME: Final = "spk cards"
@@ -144,6 +145,22 @@ async def _export_batch(
 
 
 @app.command
+def key_use(
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="A new file to write it to, for spk hsm retire --use.")
+    ] = None,
+) -> None:
+    """Tell how many live cards and terminals use each generation of a key."""
+    report = asyncio.run(_key_use())
+    for use in report.uses:
+        until = "" if use.last_day is None else f", the last until {use.last_day}"
+        print(f"{use.key:16} {use.generation}  {use.users}{until}")
+    if out is not None:
+        write_private_file(out, report.encode())
+
+
+@app.command
 def issue_crl() -> None:
     """Issue the next revocation list of every issuing CA whose cards live on.
 
@@ -154,6 +171,15 @@ def issue_crl() -> None:
             f"Revocation list {issued.number} of {issued.issuer_key_id.hex()}: {issued.entries} "
             f"certificates, {len(issued.body)} bytes, next by {issued.next_update:%Y-%m-%d %H:%M}"
         )
+
+
+async def _key_use() -> KeyUseReport:
+    settings = read_settings(os.environ)
+    async with open_targets(
+        settings, Role.OPERATOR, APPLICATION_NAME, limits=REPORTING_LIMITS
+    ) as targets:
+        now_ms = SystemClock(settings.time_zone).utc_ms()
+        return await CertificateStore(targets.home).key_use(now_ms)
 
 
 async def _issue_crls() -> list[RevocationList]:

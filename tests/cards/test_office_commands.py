@@ -14,6 +14,7 @@ from processing.cards.store import CardStore
 from processing.cli import run
 from processing.kernel.database import open_pool
 from processing.kernel.roles import Role
+from processing.wire.key_use import KeyUseReport
 from tests.cards import population as p
 from tests.cards.ordering import OrderingOffice
 from tests.plugins.postgres import Database
@@ -73,7 +74,7 @@ def write(database: Database, station: str) -> UUID:
     return asyncio.run(work())
 
 
-def test_from_the_application_to_the_card(spk: Spk, database: Database) -> None:
+def test_from_the_application_to_the_card(spk: Spk, database: Database, tmp_path: Path) -> None:
     assert spk(*ORDER, p.LONE_SNILS) == (0, "Заявление 1 принято; одобряет другой сотрудник\n")
     assert spk(*ORDER, p.LONE_SNILS)[0] == 2
     assert "ждёт одобрения" in spk("where", "1")[1]
@@ -98,6 +99,10 @@ def test_from_the_application_to_the_card(spk: Spk, database: Database) -> None:
     hand_over = ("hand-over", str(card_id), *CLERK, "--reason", "паспорт предъявлен")
     assert spk(*hand_over) == (0, f"{card_id}: карта действует\n")
     assert "карта вручена" in spk("where", "1")[1]
+    out = tmp_path / "use.json"
+    assert spk("key-use", "--out", str(out))[0] == 0
+    uses = {use.key: use.users for use in KeyUseReport.decode(out.read_bytes()).uses}
+    assert uses == {"card master": 1, "issuing CA": 1}
 
 
 FILE = (
