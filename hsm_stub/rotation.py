@@ -54,7 +54,7 @@ def check_unused(
     """Raise `RotationRefused` if cards or terminals live on a generation, or nobody can tell."""
     if not 0 <= now_ms - report.as_of_ms <= AGE_MAX_MS:
         raise RotationRefused(
-            "the report of the keys in use is not of the last 24 hours: spk cards key-use --out FILE"
+            "the report of the keys in use is older than 24 hours: make one by spk cards key-use"
         )
     use = report.of(key.value, _name_of(_generation(store, key, generation)))
     if use is not None:
