@@ -36,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="cut the station at every APDU in every way, not in one way each",
     )
+    group.addoption(
+        "--undo-rows", type=int, default=3_000, help="of how many rows an import is taken back"
+    )
     group.addoption("--fault-seed", type=int, default=None, help="the seed of an earlier run")
 
 
