@@ -2,14 +2,16 @@
 
 Nothing live is written: everything is read under one snapshot and copied as PostgreSQL's own binary
 rows. What rights held when the period began is told by going back: from what the counters hold now,
-all that the journal debited since is subtracted.
+all that the journal debited since is subtracted. That a right was there, and how much of it, is
+told by what was drawn on it in the period, though it may have ended or shrunk since.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Final
 
 import asyncpg
@@ -97,7 +99,9 @@ _BULK: Final = f"""
     SET LOCAL enable_nestloop = off;
     SET LOCAL enable_mergejoin = off;
     CREATE TEMPORARY TABLE since ON COMMIT DROP AS
-    SELECT l.allowance_id, l.period_start, sum(l.debited) AS debited
+    SELECT
+        l.allowance_id, l.period_start, sum(l.debited) AS debited,
+        max(e.local_date) FILTER (WHERE e.posting_date <= $3 AND l.debited > 0) AS last_day
     FROM journal.event AS e
     INNER JOIN journal.line AS l USING ({_KEY})
     WHERE e.posting_date >= $2 AND e.bucket BETWEEN $4 AND $5 AND l.bucket BETWEEN $4 AND $5
@@ -105,7 +109,16 @@ _BULK: Final = f"""
         AND l.business_date >= $2 - {BEFORE_PERIOD_DAYS}
         AND l.allowance_id IS NOT NULL
     GROUP BY l.allowance_id, l.period_start;
-    ANALYZE since
+    ANALYZE since;
+    CREATE TEMPORARY TABLE proven ON COMMIT DROP AS
+    SELECT
+        s.allowance_id, max(s.last_day) AS last_day, max(c.granted) AS granted
+    FROM since AS s
+    INNER JOIN rights.counter AS c
+        ON s.allowance_id = c.allowance_id AND s.period_start = c.period_start
+    WHERE s.last_day IS NOT NULL AND c.bucket BETWEEN $4 AND $5
+    GROUP BY s.allowance_id;
+    ANALYZE proven
 """
 
 _CARDS: Final = f"""
@@ -134,6 +147,17 @@ _COUNTERS: Final = """
         INNER JOIN rights.counter AS c USING (bucket, allowance_id)
         LEFT JOIN since USING (allowance_id, period_start)
     ) AS h
+"""
+
+# What was drawn on stood on that day with the limit that its counter kept.
+_AS_PROVEN: Final = {
+    "granted": "greatest(t.granted, p.granted)",
+    "valid_to": "greatest(t.valid_to, p.last_day)",
+}
+_ALLOWANCES: Final = """
+    SELECT {columns} FROM active
+    INNER JOIN rights.allowance AS t USING (bucket, holder_id)
+    LEFT JOIN proven AS p USING (allowance_id)
 """
 
 _ELSEWHERE: Final = f"""
@@ -221,6 +245,9 @@ async def _take_rights(
 ) -> None:
     for row in await live.fetch(_OF_HOLDERS):
         table = row["name"]
+        if table == "rights.allowance":
+            await _copy(live, scratch, _ALLOWANCES, table, _AS_PROVEN)
+            continue
         query = f"SELECT {{columns}} FROM active INNER JOIN {table} AS t USING (bucket, holder_id)"
         await _copy(live, scratch, query, table)
     cards = await _inlined(live, _CARDS, *period.arguments)
@@ -275,11 +302,18 @@ async def _take_journal(
 
 
 async def _copy(
-    live: asyncpg.Connection, scratch: asyncpg.Connection, query: str, table: str
+    live: asyncpg.Connection,
+    scratch: asyncpg.Connection,
+    query: str,
+    table: str,
+    otherwise: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Copy the rows of a query into a table; `{columns}` stands for those of the table."""
+    """Copy the rows of a query into a table; `{columns}` stands for those of the table.
+
+    `otherwise` says of some columns how they are worked out.
+    """
     names = [row["attname"] for row in await scratch.fetch(_COLUMNS, table)]
-    listed = ", ".join(f"t.{name}" for name in names)
+    listed = ", ".join(otherwise.get(name, f"t.{name}") for name in names)
     chunks: asyncio.Queue[bytes | None] = asyncio.Queue(CHUNKS_WAITING_MAX)
 
     async def read() -> None:

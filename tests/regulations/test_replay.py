@@ -82,6 +82,23 @@ async def test_the_version_in_force_changes_nothing(
     assert found.before_refused == found.after_refused
 
 
+async def test_rights_that_ended_or_shrank_since_are_replayed_as_they_stood(
+    database: Database,
+) -> None:
+    """What was drawn on was there: a right withdrawn afterwards costs nobody their past."""
+    await sold(database)
+    async with database.connect() as connection:
+        # as rights.accept leaves what was drawn on when its entitlement is withdrawn or cut short
+        await connection.execute(
+            "UPDATE rights.allowance AS a SET granted = 0, valid_to = a.valid_from"
+        )
+    done = await replay(places(database), Under("MED", 2), DAY, LAST_DAY)
+    found = total(done)
+    assert done.changes == ()
+    assert found.transactions > 5
+    assert found.before_kopecks == found.after_kopecks > 0
+
+
 def draft(percent: int, reserve_minutes: int | None = 30) -> Regulation:
     """Return the draft of `draft_text`, read."""
     return read_regulation(draft_text(percent, reserve_minutes).encode(), "draft.toml")
