@@ -33,6 +33,10 @@ COMMENTS_MAX: Final = 10_000
 """Cells of a returned workbook that carry a comment; further ones are coloured, and their reason
 stands in the last column as for all. Excel becomes slow with more."""
 
+CELL_WIDTH: Final = 18
+REASONS_WIDTH: Final = 80
+"""Of a returned workbook's columns, in characters."""
+
 OWNER_ONLY: Final = 0o600
 
 _BAD_CELL: Final = {"bg_color": "#FFC7CE", "font_color": "#9C0006"}
@@ -191,9 +195,14 @@ class _XlsxRejects(contextlib.AbstractContextManager["_XlsxRejects"]):
         self._width = opening.column_count - had_reasons
         self._row = 0
         self._comments = 0
+        self._wrapped = self._book.add_format({"text_wrap": True, "valign": "top"})
+        # Without a width Excel shows dates as a row of # and cuts the reasons off.
+        self._sheet.set_column(0, max(0, self._width - 1), CELL_WIDTH)
+        self._sheet.set_column(self._width, self._width, REASONS_WIDTH)
         for raw in opening.above:
             self._put(unpack(raw), {}, "")
         self._put(header, {}, REJECTS_COLUMNS[language])
+        self._sheet.freeze_panes(self._row, 0)
 
     def __enter__(self) -> _XlsxRejects:
         return self
@@ -220,7 +229,7 @@ class _XlsxRejects(contextlib.AbstractContextManager["_XlsxRejects"]):
             if place in reasons and self._comments < COMMENTS_MAX:
                 self._comments += 1
                 self._sheet.write_comment(self._row, place, reasons[place], {"x_scale": 2})
-        self._sheet.write_string(self._row, self._width, whole)
+        self._sheet.write_string(self._row, self._width, whole, self._wrapped)
         self._row += 1
 
     def _put_cell(self, place: int, cell: Cell, is_bad: bool) -> None:

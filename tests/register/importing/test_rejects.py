@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+import zipfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -84,6 +86,19 @@ async def test_a_workbook_comes_back_with_its_cells_marked(office: Office, tmp_p
     assert rows[1] == [*header, "Ошибки импорта"]
     assert rows[2][: len(bad)] == list(bad)
     assert "Пол: возможно одно из" in str(rows[2][len(bad)])
+    assert_readable(back, columns=len(header))
+
+
+def assert_readable(path: Path, columns: int) -> None:
+    """Check what Excel shows: wide columns, the header in view, bad cells red with their reason."""
+    with zipfile.ZipFile(path) as parts:
+        sheet = parts.read("xl/worksheets/sheet1.xml").decode()
+        assert "Пол: возможно одно из" in parts.read("xl/comments1.xml").decode()
+        assert "FFFFC7CE" in parts.read("xl/styles.xml").decode()
+    widths = re.findall(r'<col min="(\d+)" max="(\d+)" width="([\d.]+)"', sheet)
+    assert [(int(a), int(b)) for a, b, _ in widths] == [(1, columns), (columns + 1, columns + 1)]
+    assert float(widths[1][2]) > 4 * float(widths[0][2]) > 4 * len("dd.mm.yyyy hh:mm")
+    assert '<pane ySplit="2" topLeftCell="A3"' in sheet
 
 
 async def none() -> AsyncIterator[Reject]:
