@@ -260,11 +260,11 @@ class FaultyLine:
                 return False
             case Fault.HALF:
                 sink.write(frame[: len(frame) // 2])
-                sink.write_eof()
+                self._say_no_more(sink)
                 return False
             case Fault.LAST:
                 sink.write(frame)
-                sink.write_eof()
+                self._say_no_more(sink)
                 return False
             case Fault.CUT_AFTER:
                 await self._write(sink, frame)
@@ -328,6 +328,13 @@ class FaultyLine:
         if not held.sink.transport.is_closing():
             held.sink.write(held.frame)
         held.sent.set()
+
+    def _say_no_more(self, sink: asyncio.StreamWriter) -> None:
+        """Close one way; what was held back on it is lost."""
+        for held in [one for one in self._held if one.sink is sink]:
+            self._held.remove(held)
+            held.sent.set()
+        sink.write_eof()
 
     def _overtaken(self, way: Way) -> None:
         """Let what was to be overtaken by the frame that just went, go too."""
