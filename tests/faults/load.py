@@ -139,9 +139,10 @@ class Connection:
         self._reader = asyncio.get_running_loop().create_task(self._read())
         self.broken = False
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, attempt: int = 1) -> Answer:
         """Return the answer; raises OSError when the connection broke, TimeoutError.
 
+        Each further attempt waits longer, lest a busy machine never answers in time.
         Of two requests under one number only one may be outstanding: an answer names no more.
         """
         if self.broken:
@@ -152,7 +153,7 @@ class Connection:
         self._waiting[name] = future
         try:
             await self._line.send(self._line.message(request))
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS * attempt):
                 return await future
         except TimeoutError:
             # Its answer may come yet, and must not be taken for that of the next attempt.
@@ -218,8 +219,8 @@ class Terminal:
             async with self._asking[request.key], asyncio.timeout(self._load.patience_seconds):
                 while True:
                     repeat = msgspec.structs.replace(request, repeat=asked > 0)
-                    answer = await self._ask_once(repeat)
                     asked += 1
+                    answer = await self._ask_once(repeat, asked)
                     if answer is not None and answer.outcome.decided:
                         ledger.counters.add(Counted.RETRIES, int(asked > 1))
                         await ledger.enter(request, answer)
@@ -359,9 +360,9 @@ class Terminal:
     def _somebody(self) -> Citizen:
         return citizen(self._chance.randint(1, self._load.citizens))
 
-    async def _ask_once(self, request: Request) -> Answer | None:
+    async def _ask_once(self, request: Request, attempt: int) -> Answer | None:
         try:
-            return await (await self._connected()).ask(request)
+            return await (await self._connected()).ask(request, attempt)
         except (OSError, EOFError, TimeoutError):
             return None
 

@@ -146,7 +146,7 @@ async def test_pipelined_terminals_in_bad_weather(
         await load.ask_all_again()
         async with live.database.connect() as connection:
             found = await audit_run(connection, load.ledger, live.receipt_public_key)
-        assert [str(one) for one in found] == []
+        assert not found, "\n".join(map(str, found))
     done = suffered([line])
     record_property(SEEN, f"{counters}; {told(done)}")
     counters.check((*TRAFFIC, Counted.RETRIES, Counted.LINES_CUT))
