@@ -70,6 +70,7 @@ class CentreClient:
     ) -> None:
         _require_safe(address)
         self._address = address.rstrip("/")
+        self.station = token.partition(".")[0]
         self._pause = pause
         self._http = httpx.Client(
             base_url=f"{self._address}/issuing/v1",

@@ -44,6 +44,23 @@ Settings = Annotated[WorkshopSettings, Parameter(name="*")]
 DEFAULTS = WorkshopSettings()
 
 
+@app.default
+def screen(
+    *readers: Annotated[str, Parameter(help="Readers' names; default: all that are connected.")],
+    drawer: Annotated[
+        Path | None, Parameter(help="For a trial: a folder of software cards, as one reader.")
+    ] = None,
+    by: Annotated[str, Parameter(help="Who works here; default: this account.")] = "",
+    settings: Settings = DEFAULTS,
+) -> None:
+    """Work at the screen: every reader as a tile, a batch, a visitor's card, the closing."""
+    # A screen is wanted only by this command.
+    from card_personalization.station.screen.opening import show_screen
+
+    with in_words(settings.lang):
+        show_screen(readers, drawer, by or getpass.getuser(), settings)
+
+
 @app.command
 def run(
     *readers: Annotated[str, Parameter(help="Readers' names; default: all that are connected.")],
