@@ -114,10 +114,10 @@ class House:
             )
         self.town.file(TERMINAL).write_bytes(parameters.encode())
 
-    def issue(self, who: str) -> None:
+    def issue(self, who: str, *, replace: bool = False) -> None:
         """Write a card."""
         self.cards[who] = SoftCard()
-        request = OrderRequest(snils=load_cast().member(who).snils)
+        request = OrderRequest(snils=load_cast().member(who).snils, replace=replace)
         with Journal.open(self.town.folder / "station") as journal:
             station = Station(
                 journal, ServiceKeys(self.hsm), Lot(), lambda _letter, _: None, self.client
@@ -125,6 +125,12 @@ class House:
             order = WalkIn(self.client, request)
             served = station.serve(client_of(self.cards[who]), order, lambda _: None)
         assert served.outcome is Done.ISSUED, served.text("en")
+
+    def card_id(self, card: SoftCard) -> UUID:
+        """Return a card's GUID."""
+        client = client_of(card)
+        client.select()
+        return UUID(bytes=client.read_chuid().guid)
 
     def spk(self, *words: str) -> None:
         """Run a command of the centre's or the terminal's operator."""
