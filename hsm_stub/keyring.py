@@ -91,7 +91,8 @@ class KeyRing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def active(self, key: KeyName) -> KeyEntry:
         """Return the generation that new things are made with."""
-        return next(e for e in self.of(key) if e.state is KeyState.ACTIVE)
+        name = key.value
+        return next(e for e in self.entries if e.key == name and e.state is KeyState.ACTIVE)
 
     def of(self, key: KeyName) -> tuple[KeyEntry, ...]:
         """Return every generation of `key`, the newest first."""

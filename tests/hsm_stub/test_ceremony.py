@@ -50,6 +50,55 @@ def test_any_quorum_restores_and_fewer_do_not(secret: bytes, data: st.DataObject
         combine(quorum[:-1])
 
 
+# SLIP-39's own vectors (SatoshiLabs), of those that have a share's 33 words. The valid ones are
+# extendable as ours; their passphrase is TREZOR, ours is empty.
+ALONE = (
+    "impulse calcium academic academic alcohol sugar lyrics pajamas column facility finance "
+    "tension extend space birthday rainbow swimming purple syndrome facility trial warn "
+    "duration snapshot shadow hormone rhyme public spine counter easy hawk album"
+)
+FIRST = (
+    "western apart academic always artist resident briefing sugar woman oven coding club "
+    "ajar merit pecan answer prisoner artist fraction amount desktop mild false necklace "
+    "muscle photo wealthy alpha category unwrap spew losing making"
+)
+SECOND = (
+    "western apart academic acid answer ancient auction flip image penalty oasis beaver "
+    "multiple thunder problem switch alive heat inherit superior teaspoon explain blanket "
+    "pencil numb lend punish endless aunt garlic humidity kidney observe"
+)
+CHECKSUM_WRONG = (
+    "theory painting academic academic armed sweater year military elder discuss acne "
+    "wildlife boring employer fused large satoshi bundle carbon diagnose anatomy hamster "
+    "leaves tracks paces beyond phantom capital marvel lips brave detect lunar"
+)
+PADDING_WRONG = (
+    "theory painting academic academic campus sweater year military elder discuss acne "
+    "wildlife boring employer fused large satoshi bundle carbon diagnose anatomy hamster "
+    "leaves tracks paces beyond phantom capital marvel lips facility obtain sister"
+)
+VECTORS = [
+    ((ALONE,), "8340611602fe91af634a5f4608377b5235fa2d757c51d720c0c7656249a3035f"),
+    ((FIRST, SECOND), "8dc652d6d6cd370d8c963141f6d79ba440300f25c467302c1d966bff8f62300d"),
+]
+
+
+@pytest.mark.parametrize(("shares", "secret"), VECTORS)
+def test_the_standards_own_vectors(shares: tuple[str, ...], secret: str) -> None:
+    assert [read_share(share) for share in shares] == list(shares)
+    assert shamir_mnemonic.combine_mnemonics(list(shares), b"TREZOR").hex() == secret
+    assert {set_of(share)[1] for share in shares} == {len(shares)}
+    assert len(combine(shares)) == len(SECRET)
+    with pytest.raises(ShareError, match="wrong"):
+        read_share(" ".join([*shares[0].split()[:-1], "academic"]))
+
+
+@pytest.mark.parametrize("share", [CHECKSUM_WRONG, PADDING_WRONG, FIRST])
+def test_the_standards_own_shares_that_restore_nothing(share: str) -> None:
+    with pytest.raises(ShareError, match="restore nothing"):
+        combine([share])
+
+
 @pytest.mark.parametrize(("threshold", "count"), [(1, 3), (4, 3), (2, 17), (0, 0), (1, 1)])
 def test_what_is_no_quorum(threshold: int, count: int) -> None:
     with pytest.raises(ShareError, match="is no quorum"):

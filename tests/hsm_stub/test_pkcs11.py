@@ -21,6 +21,7 @@ from hsm_stub.rotation import rotate, set_state
 from hsm_stub.security_module import SecurityModule
 from tests.hsm_stub.examples import GUID
 from tests.hsm_stub.running import NOW_MS, HandClock
+from tests.hsm_stub.test_rotation import assert_vouched_for
 from tests.hsm_stub.tokens import LABEL, MODULE, PIN, SoftToken, require_softhsm
 
 EXPORT = c.DeriveCardAdminKey(card_guid=GUID, version=1)
@@ -129,6 +130,10 @@ def test_a_changed_token_file_is_refused(token: SoftToken, keys: Pkcs11Backend) 
     with pytest.raises(CommandRefused):
         again.cmac(MasterKey.CARD, 1, b"")
     again.close()
+
+
+def test_each_generation_in_the_token_vouches_for_the_next(keys: Pkcs11Backend) -> None:
+    assert_vouched_for(keys)
 
 
 def test_keys_of_a_ceremony_give_the_same_answers_in_a_token(token: SoftToken) -> None:

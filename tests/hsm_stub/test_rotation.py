@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from hsm_stub.backends.backend import KeyStore
 from hsm_stub.backends.software import SoftwareBackend
 from hsm_stub.client import commands as c
 from hsm_stub.client.commands import KeyState
@@ -17,6 +18,8 @@ from hsm_stub.keyring import MasterKey, SigningKey
 from hsm_stub.keystore import create_key_file
 from hsm_stub.rotation import rotate, set_state
 from hsm_stub.security_module import SecurityModule
+from processing.wire.statement import Domain, verify_statement
+from processing.wire.trust_list import succession_document
 from tests.hsm_stub.examples import GUID, certificate_command
 from tests.hsm_stub.running import LIGHT_SCRYPT, NOW_MS, PASSPHRASE
 
@@ -102,6 +105,22 @@ def test_a_new_ca_issues_and_the_old_one_still_speaks_of_its_cards(store: KeyFil
     retired = module_of(store).execute(c.GetPublicKeys())
     assert isinstance(retired, c.PublicKeys)
     assert (len(retired.issuing_certificates), retired.issuing_in_use) == (2, 1)
+
+
+def assert_vouched_for(store: KeyStore) -> None:
+    """Rotate every signing key; each generation is signed by the one before."""
+    for key in SigningKey:
+        before, made = rotate(store, key, NOW_MS)
+        document = succession_document(key.value, made.generation, made.public_point)
+        verify_statement(
+            Domain.KEY_SUCCESSION, document, before.key_id, made.endorsement, before.public_point
+        )
+
+
+def test_each_generation_vouches_for_the_next(store: KeyFile) -> None:
+    assert {entry.endorsement for entry in store.ring.entries} == {b""}
+    assert_vouched_for(store)
+    assert_vouched_for(store)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from processing.wire.statement import (
 )
 
 DOCUMENT = b"a million cards"
-OWN = {Domain.CARD_BATCH, Domain.KEY_AUDIT, Domain.KEY_CEREMONY}
+OWN = {Domain.CARD_BATCH, Domain.KEY_AUDIT, Domain.KEY_CEREMONY, Domain.KEY_SUCCESSION}
 
 
 @pytest.fixture
