@@ -199,6 +199,31 @@ async def test_what_was_finished_is_not_finished_again(centre: Centre, hours: An
     assert await centre.used(hours) == 30
 
 
+async def test_a_finish_that_was_answered_into_the_void_comes_again_as_an_advice(
+    centre: Centre, hours: Any
+) -> None:
+    """The terminal had no answer; what it sends later under the same number is no other finish."""
+    begun = start(1, care(60, 42_000))
+    challenge = await begin(centre, begun)
+    done = finish(2, begun, challenge, care(45, 31_500), after=45)
+    advice = msgspec.structs.replace(
+        done, request=msgspec.structs.replace(done.request, advice=True)
+    )
+    ruling = await centre.decide_one(done, at=later(45))
+    again = await centre.decide_one(advice, at=later(300))
+    assert (again.replayed, again.decision) == (True, ruling.decision)
+    assert await centre.used(hours) == 45
+
+
+async def test_a_finish_that_never_arrived_counts_as_an_advice(centre: Centre, hours: Any) -> None:
+    begun = start(1, care(60, 42_000))
+    challenge = await begin(centre, begun)
+    # Signed in time, heard of an hour and a half later, while the hold still stands.
+    late = finish(2, begun, challenge, care(20, 14_000), after=20, advice=True)
+    assert told(await centre.decide_one(late, at=later(110))) == (703, {}, [(14_000, 0)])
+    assert await centre.used(hours) == 20
+
+
 async def test_a_visit_is_taken_back(centre: Centre, hours: Any) -> None:
     begun, other = start(1, care(30, 21_000)), start(2, care(30))
     done = finish(3, begun, await begin(centre, begun), care(20, 14_000))
