@@ -286,6 +286,16 @@ _CUT: Final = (
     Sentence("{item}: по праву — {remaining}", "{item}: {remaining} covered"),
 )
 
+_TOO_LATE: Final = Sentence(
+    "Исходная операция {original}",
+    "The original {original}",
+    "Всё удержанное вернулось гражданину: оформите услугу заново",
+    "All that it held went back to the citizen: ring the service up anew",
+    "Всё удержанное вернулось вам: попросите оформить услугу заново",
+    "All that it held went back to you: ask to have the service rung up anew",
+    when=(("original", "expired"),),
+)
+
 SENTENCES: Final[Mapping[Outcome, tuple[Sentence, ...]]] = {
     Outcome.TERMINAL_BLOCKED: (
         Sentence(
@@ -314,7 +324,7 @@ SENTENCES: Final[Mapping[Outcome, tuple[Sentence, ...]]] = {
     Outcome.REGULATION_OUTDATED: _VERSION,
     Outcome.EVIDENCE_WEAK: _EVIDENCE,
     Outcome.AMOUNT_WRONG: _AMOUNT,
-    Outcome.ORIGINAL_UNKNOWN: _ORIGINAL,
+    Outcome.ORIGINAL_UNKNOWN: (_TOO_LATE, *_ORIGINAL),
     Outcome.ORIGINAL_MISMATCH: _MISMATCH,
     Outcome.NO_ENTITLEMENT: _NO_RIGHT,
     Outcome.ALLOWANCE_EXHAUSTED: _SHORT,
@@ -401,8 +411,11 @@ ORIGINAL_STATES: Final[Mapping[str, tuple[str, str]]] = {
     "unknown": ("в центр не поступала", "never reached the centre"),
     "reversed": ("уже отменена", "has been reversed already"),
     "declined": ("была отклонена", "had been declined"),
-    "completed": ("была резервом, и товар уже выдан", "is a reservation that has been completed"),
-    "expired": ("была резервом, и срок его вышел", "is a reservation whose time was over"),
+    "completed": ("уже выдана или окончена", "has been given or finished already"),
+    "expired": (
+        "была бронью или началом посещения, и срок её вышел",
+        "was a booking or the start of a visit, and its time was over",
+    ),
     "archived": ("относится к закрытому месяцу", "belongs to a closed month"),
     "conflict": ("записана с расхождением", "stands in conflict"),
     "return": ("была возвратом товара", "was a return of goods"),
@@ -421,103 +434,3 @@ CARD_STATES: Final[Mapping[str, tuple[str, str]]] = {
     "2": ("заблокирована", "blocked"),
     "3": ("заменена другой", "replaced by another"),
 }
-
-
-EXAMPLES: Final[Mapping[Outcome, tuple[Mapping[str, str], ...]]] = {
-    Outcome.KEY_REUSED: ({},),
-    Outcome.TERMINAL_BLOCKED: ({"state": "2"},),
-    Outcome.CLOCK_WRONG: (
-        {"centre": "2026-11-02T09:00:00Z", "signed": "2026-11-02T08:20:00Z"},
-        {"centre": "2026-11-02T09:00:00Z", "signed": "2026-11-02T09:00:00Z", "day": "2026-10-26"},
-        {},
-    ),
-    Outcome.REVERSED_BEFORE: ({}, {"original": "unknown"}),
-    Outcome.CARD_UNKNOWN: ({},),
-    Outcome.SIGNATURE_WRONG: ({},),
-    Outcome.CARD_BLOCKED: ({"card_state": "2"},),
-    Outcome.CARD_EXPIRED: ({"valid_to": "2026-10-31"},),
-    Outcome.CARD_NOT_FOR_HOLDER: (
-        {"authority": "none"},
-        {"authority": "dates", "authority_from": "2026-01-01", "authority_to": "2026-06-30"},
-        {"authority": "scope"},
-    ),
-    Outcome.SERVICE_UNKNOWN: ({},),
-    Outcome.SERVICE_NOT_HERE: ({},),
-    Outcome.REGULATION_OUTDATED: (
-        {"version": "4", "since": "2026-11-01"},
-        {"version": "3", "until": "2026-10-31"},
-        {"version": "3", "reserve": "no"},
-        {"version": "4", "since": "2026-11-01", "reserve": "no"},
-        {"version": "3", "until": "2026-10-31", "reserve": "no"},
-        {"version": "3"},
-        {"version": "3", "visit": "only"},
-        {"version": "4", "since": "2026-11-01", "visit": "only"},
-    ),
-    Outcome.EVIDENCE_WEAK: ({"needed": "2", "given": "1"},),
-    Outcome.AMOUNT_WRONG: (
-        {"line": "1", "item": "ENALAPRIL", "unit": "778"},
-        {"line": "1", "item": "ENALAPRIL", "remaining": "2"},
-        {"line": "1", "item": "ENALAPRIL", "remaining": "0"},
-        {},
-    ),
-    Outcome.ORIGINAL_UNKNOWN: tuple(
-        {"original": state}
-        for state in (
-            *("unknown", "reversed", "declined", "completed"),
-            *("expired", "archived", "conflict"),
-        )
-    ),
-    Outcome.ORIGINAL_MISMATCH: (
-        {"field": "card or holder"},
-        {"field": "holder"},
-        {"field": "service"},
-        {"field": "parent"},
-        {"field": "kind"},
-        {"field": "item", "line": "1", "item": "ENALAPRIL"},
-        {"field": "challenge"},
-        {"original": "completed"},
-    ),
-    Outcome.NO_ENTITLEMENT: (
-        {"item": "ENALAPRIL", "missing": "right"},
-        {"item": "ENALAPRIL", "missing": "begun", "since": "2026-12-01"},
-        {"item": "ENALAPRIL", "missing": "ended", "until": "2026-10-31"},
-        {"item": "ENALAPRIL", "missing": "service"},
-        {"item": "ENALAPRIL-X", "missing": "item"},
-        {"item": "ENALAPRIL", "missing": "substitute"},
-        {"missing": "policy"},
-        {"missing": "attachment"},
-    ),
-    Outcome.ALLOWANCE_EXHAUSTED: (
-        {"item": "ENALAPRIL", "remaining": "2", "asked": "3", "until": "2026-11-30"},
-        {"item": "ENALAPRIL", "remaining": "2", "asked": "3", "ends": "2026-11-30"},
-        {"item": "ENALAPRIL", "remaining": "0", "asked": "3", "until": "2026-11-30"},
-        {"item": "ENALAPRIL", "remaining": "0", "asked": "3", "ends": "2026-11-30"},
-        {"item": "ENALAPRIL", "remaining": "1"},
-    ),
-    Outcome.TOO_EARLY: ({"item": "ENALAPRIL", "since": "2026-11-30"},),
-    Outcome.RECORDED_IN_CONFLICT: (
-        {"reason": "602", "item": "ENALAPRIL", "remaining": "2", "until": "2026-11-30"},
-        {"reason": "303", "card_state": "2"},
-        {"reason": "501", "original": "expired"},
-    ),
-    Outcome.APPROVED_PARTLY: (
-        {"item": "ENALAPRIL", "remaining": "2", "asked": "3"},
-        {"item": "ENALAPRIL", "remaining": "0", "asked": "3"},
-        {"item": "ENALAPRIL", "remaining": "0"},
-        {"item": "ENALAPRIL", "remaining": "2", "challenge": "4f6a9c0d1e2b3a495867f0e1d2c3b4a5"},
-    ),
-    Outcome.APPROVED: (
-        {},
-        {"expires": "2026-11-02T09:30:00Z"},
-        {"challenge": "4f6a9c0d1e2b3a495867f0e1d2c3b4a5", "expires": "2026-11-02T11:30:00Z"},
-        *(
-            {"original": state}
-            for state in ("unknown", "reversed", "declined", "expired", "return")
-        ),
-    ),
-}
-"""Which facts each decided outcome carries, with examples: one row for each set that there is.
-
-An approved or conflicting reserve carries `expires` in place of any `until`, `ends` or `since`; a
-conflict has no `asked`, and the facts of its reason.
-"""

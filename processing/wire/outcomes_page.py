@@ -19,7 +19,7 @@ from processing.wire.explanation import (
     ServiceName,
     explain,
 )
-from processing.wire.explanation_texts import EXAMPLES
+from processing.wire.explanation_examples import EXAMPLES
 from processing.wire.figures import Language
 from processing.wire.outcome import TEXTS, Outcome
 

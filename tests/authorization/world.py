@@ -21,7 +21,7 @@ from processing.kernel.bucket import bucket_of
 from processing.kernel.database import DatabasePool
 from processing.kernel.roles import Role
 from processing.wire.digest import canonical_bytes
-from processing.wire.explanation_texts import EXAMPLES
+from processing.wire.explanation_examples import EXAMPLES
 from processing.wire.outcome import Outcome
 from processing.wire.transaction import (
     CLASS_OF_KIND,

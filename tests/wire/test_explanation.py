@@ -23,7 +23,8 @@ from processing.wire.explanation import (
     explain,
     sent_facts,
 )
-from processing.wire.explanation_texts import CITIZEN_REMEDIES, EXAMPLES, HELD, SENTENCES
+from processing.wire.explanation_examples import EXAMPLES
+from processing.wire.explanation_texts import CITIZEN_REMEDIES, HELD, SENTENCES
 from processing.wire.figures import UNITS, Language, counted
 from processing.wire.outcome import TEXTS, Outcome
 from processing.wire.transaction import FACTS_MAX
