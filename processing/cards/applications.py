@@ -57,11 +57,23 @@ _LIST: Final = """
     ORDER BY number DESC LIMIT $4
 """
 _FIND: Final = """
-    SELECT * FROM cards.application_overview
-    WHERE number = $1 OR order_id = $2 OR citizen_id = $3 OR order_id IN (
-        SELECT order_id FROM cards.card_order WHERE card_id = $2 OR card_number = $4
+    WITH named AS (
+        SELECT application_id FROM cards.application WHERE number = $1
+        UNION
+        SELECT application_id FROM cards.application WHERE order_id = $2
+        UNION
+        SELECT application_id FROM cards.application WHERE citizen_id = $3
+        UNION
+        SELECT a.application_id
+        FROM cards.card_order AS o INNER JOIN cards.application AS a USING (order_id)
+        WHERE o.card_id = $2
+        UNION
+        SELECT a.application_id
+        FROM cards.card_order AS o INNER JOIN cards.application AS a USING (order_id)
+        WHERE o.card_number = $4
     )
-    ORDER BY number DESC LIMIT $5
+    SELECT v.* FROM named INNER JOIN cards.application_overview AS v USING (application_id)
+    ORDER BY v.number DESC LIMIT $5
 """
 _DUE: Final = "SELECT * FROM cards.renewals_due($1, $2, $3, $4, $5)"
 _LAST_NUMBER: Final = 2**63 - 1

@@ -149,8 +149,12 @@ def batches(
 ) -> None:
     """List batches, the newest first: where each is and how far."""
     most = BATCHES_SHOWN_MAX
-    for one in at_office(lambda pool, _clock: BatchStore(pool).listed(before or 2**31 - 1, most)):
+    found = at_office(lambda pool, _clock: BatchStore(pool).listed(before or 2**31 - 1, most))
+    for one in found:
         print(_line(one, lang))
+    if len(found) == most:
+        last = found[-1].batch.number
+        print(f"… дальше: --before {last}" if lang == "ru" else f"… more: --before {last}")
 
 
 def give_batch(

@@ -37,7 +37,7 @@ from processing.wire.batches import (
 
 BATCH_ORDERS_MAX: Final = 500
 """Most orders of one batch: what an office packs into one box."""
-BATCHES_SHOWN_MAX: Final = 200
+BATCHES_SHOWN_MAX: Final = 50
 """Most batches that are listed at once."""
 SPOILED_BLANKS_MAX: Final = 3
 """How many blanks one card may cost; then its order is given up."""

@@ -2378,7 +2378,8 @@ CREATE TABLE cards.card_order (
 
 CREATE INDEX card_order_citizen ON cards.card_order (citizen_id);
 -- A batch's orders, page by page; what is still open leads to a batch that is still to be made.
-CREATE INDEX card_order_batch ON cards.card_order (batch_id, order_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX card_order_batch ON cards.card_order (batch_id, order_id) INCLUDE (state)
+WHERE batch_id IS NOT NULL;
 CREATE INDEX card_order_batch_open ON cards.card_order (batch_id) WHERE state = 1;
 CREATE INDEX card_order_station_open ON cards.card_order (station_id, ordered_at, order_id)
 WHERE state = 1;
@@ -2906,7 +2907,7 @@ CREATE INDEX application_order ON cards.application (order_id) WHERE order_id IS
 CREATE INDEX application_replaces ON cards.application (replaces) WHERE replaces IS NOT NULL;
 -- The lists, newest first.
 CREATE INDEX application_state ON cards.application (state, number);
-CREATE INDEX application_point ON cards.application (point_id, state, number);
+CREATE INDEX application_point ON cards.application (point_id, number);
 
 GRANT SELECT, INSERT, UPDATE ON cards.application TO spk_issuing;
 GRANT SELECT, UPDATE (state) ON cards.application TO spk_operator;

@@ -132,7 +132,8 @@ CREATE TABLE cards.card_order (
 
 CREATE INDEX card_order_citizen ON cards.card_order (citizen_id);
 -- A batch's orders, page by page; what is still open leads to a batch that is still to be made.
-CREATE INDEX card_order_batch ON cards.card_order (batch_id, order_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX card_order_batch ON cards.card_order (batch_id, order_id) INCLUDE (state)
+WHERE batch_id IS NOT NULL;
 CREATE INDEX card_order_batch_open ON cards.card_order (batch_id) WHERE state = 1;
 CREATE INDEX card_order_station_open ON cards.card_order (station_id, ordered_at, order_id)
 WHERE state = 1;

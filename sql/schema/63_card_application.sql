@@ -42,7 +42,7 @@ CREATE INDEX application_order ON cards.application (order_id) WHERE order_id IS
 CREATE INDEX application_replaces ON cards.application (replaces) WHERE replaces IS NOT NULL;
 -- The lists, newest first.
 CREATE INDEX application_state ON cards.application (state, number);
-CREATE INDEX application_point ON cards.application (point_id, state, number);
+CREATE INDEX application_point ON cards.application (point_id, number);
 
 GRANT SELECT, INSERT, UPDATE ON cards.application TO spk_issuing;
 GRANT SELECT, UPDATE (state) ON cards.application TO spk_operator;
