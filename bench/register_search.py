@@ -9,13 +9,14 @@ function that the commands call, the log of reads included.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import asyncpg
 import cyclopts
@@ -23,6 +24,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from processing.exchange.dci.search import MATCHES_MAX
 from processing.kernel.embedded import EmbeddedPostgres
 from processing.kernel.migrate import migrate
 from processing.kernel.roles import Role
@@ -112,6 +114,13 @@ INSERT INTO register.address (record_id, citizen_id, address_kind, line)
 SELECT id, id, 'registered', address FROM people;
 """
 
+TOLD: Final = """
+SELECT s.matched FROM exchange.search(
+    'bench', 'bench', $1, 'Member', $2, '[{"attribute": "birth_date", "sort_order": "asc"}]',
+    0, 20, $3, '{identifier,name,birth_date}'
+) AS s
+"""
+
 app = cyclopts.App(name="register_search", help="Measure finding a person in a large register.")
 
 
@@ -161,9 +170,10 @@ async def _measure(
             "yes" if p99 < GOAL_MS else "no",
         )
     console.print(table)
+    await clerk.close()
+    console.print(await _told_to_participants(server, people))
     if explain:
         await _explain(owner, console, people[0])
-    await clerk.close()
     await owner.close()
 
 
@@ -232,6 +242,48 @@ async def _ask(clerk: asyncpg.Connection, question: Question) -> tuple[float, in
     began = time.perf_counter()
     page = await find(clerk, question, Reader("bench", "bench"), count=20)
     return (time.perf_counter() - began) * 1000, len(page.found)
+
+
+async def _told_to_participants(server: EmbeddedPostgres, people: list[asyncpg.Record]) -> Table:
+    """Ask as another agency does, through the one function of the exchange."""
+    peer = await asyncpg.connect(
+        server.dsn(Role.EXCHANGE, "postgres"),
+        server_settings={"role": Role.EXCHANGE.value, "jit": "off"},
+    )
+    table = Table("question", "p50 ms", "p99 ms", "found", title="A participant's search")
+    for sort, consent, conditions in (
+        ("СНИЛС", False, [_equal(one, "snils") for one in people]),
+        ("surname", False, [_equal(one, "last_name") for one in people]),
+        (
+            "surname, given name, birth date",
+            False,
+            [_equal(one, "last_name", "first_name", "birth_date") for one in people],
+        ),
+        ("everybody: too many", False, [_equal(one, "region") for one in people]),
+        ("everybody who consented: nobody", True, [_equal(one, "region") for one in people[:20]]),
+    ):
+        spent, found = [], 0
+        for condition in conditions:
+            began = time.perf_counter()
+            found += await peer.fetchval(TOLD, consent, json.dumps(condition), MATCHES_MAX)
+            spent.append((time.perf_counter() - began) * 1000)
+        spent.sort()
+        p99 = spent[min(len(spent) - 1, len(spent) * 99 // 100)]
+        table.add_row(
+            sort, f"{spent[len(spent) // 2]:.1f}", f"{p99:.1f}", f"{found / len(spent):,.1f}"
+        )
+    await peer.close()
+    return table
+
+
+def _equal(one: asyncpg.Record, *columns: str) -> dict[str, Any]:
+    names = {"last_name": "surname", "first_name": "given_name"}
+    return {
+        "all": [
+            {"attribute": names.get(name, name), "operator": "eq", "values": [str(one[name])]}
+            for name in columns
+        ]
+    }
 
 
 async def _explain(owner: asyncpg.Connection, console: Console, one: asyncpg.Record) -> None:

@@ -16,7 +16,7 @@ from processing.exchange.egisso.catalogue import (
     read_catalogue,
     write_catalogue,
 )
-from processing.exchange.egisso.facts import PACKAGE
+from processing.exchange.egisso.facts import PACKAGE, PERSON, FactRecord, RecordKind, package_of
 from processing.exchange.egisso.local_measure import PACKAGE as MEASURES
 from processing.exchange.egisso.store import EgissoStore, Link
 from processing.kernel.database import REPORTING_LIMITS, open_pool
@@ -397,3 +397,23 @@ async def test_links_hold_to_the_catalogue(office: Office) -> None:
     assert await office.store.link(link_of(w.GRANT, lmsz_id=uuid4())) == "lmsz"
     wrong = link_of(w.GRANT, categories={"VETERAN": w.CATEGORY[w.UTILITY]})
     assert await office.store.link(wrong) == "category"
+
+
+def test_any_character_of_a_name_comes_back() -> None:
+    name, one = "О'Нил <&> «Ё»", UUID(int=1)
+    content = package_of(
+        one,
+        [
+            FactRecord(
+                kind=RecordKind.NEW, event_id=one, fact_id=one, osz_code=w.OSZ, snils="1" * 11,
+                last_name=name, first_name=name, patronymic=name, sex="f",
+                birth_date=date(1980, 2, 3), lmsz_id=one, category_id=one,
+                decided_on=w.DECIDED, date_start=w.MONTH, date_finish=w.MONTH_END, form="02",
+                okei="778", scale=0, quantity=1, amount_kopecks=1, monetization=False,
+            )
+        ],
+    )  # fmt: skip
+    (record,) = records(content)
+    person = record[1]
+    assert [each.text for each in person][1:4] == [name] * 3
+    assert person[0].tag == f"{{{PERSON}}}SNILS"

