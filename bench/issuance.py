@@ -28,7 +28,10 @@ from typing import Final, Self, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from bench.counters import Counters
 from bench.rig import Rig, RigSize, sync_us
 from card_personalization.chip.softcard.card import SoftCard
 from card_personalization.chip.softcard.delays import DelayedCard, Delays
@@ -63,6 +66,7 @@ GOAL_STATION_MS: Final = 100.0
 GOAL_SPEEDUP: Final = 8.0
 READERS_MAX: Final = 16
 WARM_CARDS: Final = 20
+VERIFICATIONS: Final = 50
 CITIZENS: Final = 2_000
 PASSPORT: Final = bytes(400)
 PROFILE_LINES: Final = 30
@@ -131,8 +135,10 @@ class WaitingCentre:
 class TimedCard:
     """A software card that knows how long it computed: CPU time, and wall time, in nanoseconds."""
 
-    def __init__(self, card: ApduCard) -> None:
+    def __init__(self, card: ApduCard, counters: Counters | None = None) -> None:
         self._card = card
+        self._counters = counters
+        self.instructions = 0
         self.cpu_ns = 0
         self.wall_ns = 0
         self.apdus = 0
@@ -157,11 +163,18 @@ class TimedCard:
     def transmit(self, apdu: bytes) -> bytes:
         """Answer, by the clock."""
         cpu_ns, wall_ns = time.thread_time_ns(), time.perf_counter_ns()
+        counted = instructions(self._counters)
         answer = self._card.transmit(apdu)
+        self.instructions += instructions(self._counters) - counted
         self.cpu_ns += time.thread_time_ns() - cpu_ns
         self.wall_ns += time.perf_counter_ns() - wall_ns
         self.apdus += 1
         return answer
+
+
+def instructions(counters: Counters | None) -> int:
+    """Return the instructions counted so far; 0 where none are."""
+    return 0 if counters is None else counters.read().instructions or 0
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -170,6 +183,7 @@ class Cost(msgspec.Struct, frozen=True):
     cpu_ms: float
     wall_ms: float
     apdus: int
+    instructions: int = 0
 
 
 def invented_orders(count: int) -> list[CardOrder]:
@@ -200,45 +214,77 @@ def station_with(folder: Path, keys: KeyService, centre: CentreDesk) -> Station:
     return Station(Journal.open(folder), ServiceKeys(keys), Lot(), drop_letter, centre)
 
 
-def make_one(station: Station, orders: OrderSource, port: ReaderPort, card: TimedCard) -> Cost:
+def make_one(
+    station: Station,
+    orders: OrderSource,
+    port: ReaderPort,
+    card: TimedCard,
+    counters: Counters | None = None,
+) -> Cost:
     """Make one card that lies at a reader; what it took."""
     port.wait_for_card(5_000)
     cpu_ns, wall_ns = time.thread_time_ns(), time.perf_counter_ns()
+    counted = instructions(counters)
     with port.card() as client:
         served = station.serve(client, orders, lambda _: None)
     wall_ns = time.perf_counter_ns() - wall_ns - card.wall_ns
     # Through PC/SC the card computes in a thread of its own, here in this one.
     own_ns = card.cpu_ns if isinstance(port, Hopper) else 0
     cpu_ns = time.thread_time_ns() - cpu_ns - own_ns
+    counted = instructions(counters) - counted - card.instructions
     assert served.outcome is Outcome.ISSUED, served.text("en")
-    return Cost(cpu_ns / 1e6, wall_ns / 1e6, card.apdus)
+    return Cost(cpu_ns / 1e6, wall_ns / 1e6, card.apdus, counted)
+
+
+def verify_ms() -> float:
+    """CPU time of one verification of a P-256 signature: what this machine's minute is worth."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    algorithm = ec.ECDSA(hashes.SHA256())
+    signature, public = key.sign(b"x", algorithm), key.public_key()
+    began_ns = time.thread_time_ns()
+    for _ in range(VERIFICATIONS):
+        public.verify(signature, b"x", algorithm)
+    return (time.thread_time_ns() - began_ns) / VERIFICATIONS / 1e6
 
 
 def in_process(folder: Path, count: int, *, profile: bool) -> None:
     """Print the rate of one core."""
     station = station_with(folder / "dry", DirectKeys(), WaitingCentre())
-    orders = OrderList(invented_orders(count + WARM_CARDS), station.journal)
+    counted = count // 4
+    orders = OrderList(invented_orders(count + counted + WARM_CARDS), station.journal)
+    serials = iter(range(1, 1 + count + counted + WARM_CARDS))
+
+    def make(counters: Counters | None = None) -> Cost:
+        card = TimedCard(SoftCard(factory_state(serial=next(serials))), counters)
+        return make_one(station, orders, Hopper("hopper", iter([card])), card, counters)
+
+    for _ in range(WARM_CARDS):
+        make()
+    costs, verifications = [], []
     profiler = cProfile.Profile()
-    costs = []
-    for number in range(count + WARM_CARDS):
-        card = TimedCard(SoftCard(factory_state(serial=1 + number)))
-        port = Hopper("hopper", iter([card]))
-        if profile and number >= WARM_CARDS:
+    for number in range(count):
+        if number % WARM_CARDS == 0:
+            verifications.append(verify_ms())
+        if profile:
             profiler.enable()
-        costs.append(make_one(station, orders, port, card))
+        costs.append(make())
         profiler.disable()
+    # Counting takes time of its own, so it has cards of its own.
+    with Counters([os.getpid()]) as counters:
+        millions = [make(counters).instructions / 1e6 for _ in range(counted)]
     station.journal.close()
-    measured = costs[WARM_CARDS:]
-    cpu_ms = statistics.mean(cost.cpu_ms for cost in measured)
-    wall_ms = statistics.mean(cost.wall_ms for cost in measured)
+    cpu_ms = statistics.mean(cost.cpu_ms for cost in costs)
+    one_ms = statistics.mean(verifications)
     print(
-        f"in process, {count} cards of {measured[0].apdus} APDUs: {cpu_ms:.2f} ms of CPU a card, "
-        f"{1000 / cpu_ms:.0f} cards/s of one core (goal {GOAL_CARDS_PER_S:.0f}); "
-        f"{wall_ms:.2f} ms by the clock, every fsync in it (one takes {sync_us(folder):.0f} µs)"
+        f"in process, {count} cards of {costs[0].apdus} APDUs: {cpu_ms:.2f} ms of CPU a card, "
+        f"{1000 / cpu_ms:.0f} cards/s of one core (goal {GOAL_CARDS_PER_S:.0f}); as much as "
+        f"{cpu_ms / one_ms:.1f} verifications of {one_ms * 1000:.0f} µs, "
+        f"{statistics.mean(millions or [0.0]):.2f} million instructions; "
+        f"{statistics.mean(cost.wall_ms for cost in costs):.2f} ms by the clock with every fsync "
+        f"(one takes {sync_us(folder):.0f} µs)"
     )
     if profile:
         pstats.Stats(profiler).sort_stats("cumulative").print_stats(PROFILE_LINES)
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(PROFILE_LINES)
 
 
 class IssuingRig(Rig):

@@ -20,6 +20,12 @@ from cryptography.x509.oid import (
     ObjectIdentifier,
 )
 
+from hsm_stub.certificate_template import (
+    CardFacts,
+    CertificateTemplate,
+    draw_serial,
+    signed_certificate,
+)
 from hsm_stub.client.commands import (
     CARD_VALIDITY_DAYS_MAX,
     CertificateSlot,
@@ -31,11 +37,15 @@ from hsm_stub.errors import CommandRefused
 PIV_CARD_AUTH: Final = ObjectIdentifier("2.16.840.1.101.3.6.8")
 """id-PIV-cardAuth, the purpose of slot 9E (FIPS 201-3)."""
 CERTIFICATE_BYTES_MAX: Final = 1024
+POINT_BYTES: Final = 65
 CA_NAME: Final = "spk issuing CA"
 CA_VALIDITY_DAYS: Final = 7305
 CA_BACKDATE_DAYS: Final = 1
 """Stations whose clock is behind the service's still issue inside the CA's own validity."""
 CARD_NUMBER_PREFIX: Final = "964390"
+
+_PRIME: Final = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+_B: Final = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 
 
 def ca_certificate(
@@ -70,58 +80,92 @@ def ca_certificate(
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
-def card_certificate(
-    command: IssueCardCertificate,
-    issuer: x509.Certificate,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    pki_url: str = "",
-) -> bytes:
-    """Return the certificate asked for, DER; raises `CommandRefused` naming the wrong field.
+class CardCertificates:
+    """Makes card certificates under one issuer.
 
     `issuer_key` may be an object that signs inside a token: only its `sign` is used. `pki_url` is
     where the centre answers for its certificates, such as `http://pki.example/pki`; with it the
     certificate says where to ask.
     """
-    public_key = _public_key(command.public_key)
-    _check_card_number(command.card_number)
-    start, end = _validity(command, issuer)
-    card_uuid = UUID(bytes=command.card_guid)
-    name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, command.card_number),
-            x509.NameAttribute(NameOID.SERIAL_NUMBER, str(card_uuid)),
-        ]
-    )
-    authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-        issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    )
-    uri = x509.UniformResourceIdentifier(f"urn:uuid:{card_uuid}")
-    subject_key = x509.SubjectKeyIdentifier.from_public_key(public_key)
-    usage, usage_is_critical = _purpose(command.slot)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(issuer.subject)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(ca=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=usage_is_critical)
-        .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
-        .add_extension(authority, critical=False)
-        .add_extension(subject_key, critical=False)
-    )
-    if pki_url:
-        builder = _with_addresses(builder, authority, pki_url)
-    der = builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-    if len(der) > CERTIFICATE_BYTES_MAX:
-        raise CommandRefused(
-            Refusal.FAULT,
-            f"the certificate has {len(der)} bytes, over the {CERTIFICATE_BYTES_MAX} a card holds",
+
+    def __init__(
+        self, issuer: x509.Certificate, issuer_key: ec.EllipticCurvePrivateKey, pki_url: str = ""
+    ) -> None:
+        self._issuer = issuer
+        self._issuer_key = issuer_key
+        self._pki_url = pki_url
+        self._templates: dict[CertificateSlot, CertificateTemplate] = {}
+
+    def issue(self, command: IssueCardCertificate) -> bytes:
+        """Return the certificate asked for, DER; raises `CommandRefused` naming the wrong field."""
+        _require_point(command.public_key)
+        _check_card_number(command.card_number)
+        start, end = _validity(command, self._issuer)
+        facts = CardFacts(
+            serial=draw_serial(),
+            point=command.public_key,
+            card_number=command.card_number,
+            card_guid=command.card_guid,
+            start=start,
+            end=end,
         )
-    return der
+        if facts.fits:
+            template = self._templates.get(command.slot)
+            if template is None:
+                # The issuing key signs no invented card: a key of the moment does.
+                passing = ec.generate_private_key(ec.SECP256R1())
+                template = CertificateTemplate(
+                    lambda known: self._build(command.slot, known, passing)
+                )
+                self._templates[command.slot] = template
+            der = signed_certificate(template.body(facts), self._issuer_key)
+        else:
+            built = self._build(command.slot, facts, self._issuer_key)
+            der = built.public_bytes(serialization.Encoding.DER)
+        if len(der) > CERTIFICATE_BYTES_MAX:
+            raise CommandRefused(
+                Refusal.FAULT,
+                f"the certificate has {len(der)} bytes, over the {CERTIFICATE_BYTES_MAX} that "
+                "a card holds",
+            )
+        return der
+
+    def _build(
+        self, slot: CertificateSlot, facts: CardFacts, key: ec.EllipticCurvePrivateKey
+    ) -> x509.Certificate:
+        """Have the library build a certificate, signed with this key."""
+        card_uuid = UUID(bytes=facts.card_guid)
+        public_key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), facts.point)
+        name = x509.Name(
+            [
+                x509.NameAttribute(NameOID.COMMON_NAME, facts.card_number),
+                x509.NameAttribute(NameOID.SERIAL_NUMBER, str(card_uuid)),
+            ]
+        )
+        authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+            self._issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        )
+        uri = x509.UniformResourceIdentifier(f"urn:uuid:{card_uuid}")
+        subject_key = x509.SubjectKeyIdentifier.from_public_key(public_key)
+        usage, usage_is_critical = _purpose(slot)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._issuer.subject)
+            .public_key(public_key)
+            .serial_number(int.from_bytes(facts.serial))
+            .not_valid_before(facts.start)
+            .not_valid_after(facts.end)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(ca=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=usage_is_critical)
+            .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+            .add_extension(authority, critical=False)
+            .add_extension(subject_key, critical=False)
+        )
+        if self._pki_url:
+            builder = _with_addresses(builder, authority, self._pki_url)
+        return builder.sign(key, hashes.SHA256())
 
 
 def _with_addresses(
@@ -153,16 +197,19 @@ def _purpose(slot: CertificateSlot) -> tuple[ObjectIdentifier, bool]:
             return PIV_CARD_AUTH, True
 
 
-def _public_key(point: bytes) -> ec.EllipticCurvePublicKey:
-    try:
-        if point[:1] != b"\x04":
-            raise ValueError("compressed")
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    except ValueError:
+def _require_point(point: bytes) -> None:
+    """Refuse what is no point of P-256: y² = x³ - 3x + b modulo the field's prime (SP 800-186).
+
+    The curve's order is prime, so every point on it will do. The library finds that out by a
+    multiplication, which takes as long as signing.
+    """
+    x, y = int.from_bytes(point[1:33]), int.from_bytes(point[33:])
+    on_curve = x < _PRIME and y < _PRIME and (y * y - x * x * x + 3 * x - _B) % _PRIME == 0
+    if len(point) != POINT_BYTES or point[0] != 0x04 or not on_curve:
         raise CommandRefused(
             Refusal.BAD_ARGUMENT,
             "public_key is no point of P-256; give 65 bytes: 04, x, y",
-        ) from None
+        )
 
 
 def _check_card_number(card_number: str) -> None:

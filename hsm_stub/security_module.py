@@ -19,7 +19,7 @@ from hsm_stub.backends.backend import Backend
 from hsm_stub.backends.signer import BackendSigner
 from hsm_stub.batch import wrapped_part
 from hsm_stub.card_admin import CardAuthentications
-from hsm_stub.certificates import card_certificate
+from hsm_stub.certificates import CardCertificates
 from hsm_stub.client import commands as c
 from hsm_stub.errors import CommandRefused
 from hsm_stub.keyring import KeyEntry, KeyName, MasterKey, SigningKey
@@ -45,6 +45,7 @@ class SecurityModule:
         self._uses: Counter[tuple[str, str]] = Counter()
         self._authentications = CardAuthentications(monotonic_ms)
         self._revocations = Revocations(monotonic_ms)
+        self._card_certificates: dict[int, CardCertificates] = {}
         self._receipt = backend.ring.active(SigningKey.RECEIPT)
         self._receipt_key_id = self._receipt.key_id
 
@@ -209,8 +210,13 @@ class SecurityModule:
 
     def _issue_card_certificate(self, command: c.IssueCardCertificate) -> c.Certificate:
         entry = self._backend.ring.active(SigningKey.ISSUING_CA)
-        signer = BackendSigner(self._backend, entry)
-        der = card_certificate(command, entry.issuer(), signer, self._backend.ring.pki_url)
+        certificates = self._card_certificates.get(entry.generation)
+        if certificates is None:
+            signer = BackendSigner(self._backend, entry)
+            pki_url = self._backend.ring.pki_url
+            certificates = CardCertificates(entry.issuer(), signer, pki_url)
+            self._card_certificates = {entry.generation: certificates}
+        der = certificates.issue(command)
         self._count(SigningKey.ISSUING_CA, "sign card certificate")
         return c.Certificate(der=der)
 

@@ -111,14 +111,16 @@ def attempts_remaining(sw: int) -> int | None:
 
 def encode_short(command: Command) -> bytes:
     """A short APDU. ValueError if data exceed 255 bytes: chaining is the caller's to do."""
-    if len(command.data) > SHORT_DATA_BYTES:
-        raise ValueError(f"a short APDU carries {SHORT_DATA_BYTES} bytes, not {len(command.data)}")
-    head = bytes([command.cla, command.ins, command.p1, command.p2])
-    body = bytes([len(command.data)]) + command.data if command.data else b""
-    if command.answer_bytes is None:
-        return head + body
+    data, answer_bytes = command.data, command.answer_bytes
+    length = len(data)
+    if length > SHORT_DATA_BYTES:
+        raise ValueError(f"a short APDU carries {SHORT_DATA_BYTES} bytes, not {length}")
+    head = (command.cla, command.ins, command.p1, command.p2)
+    apdu = bytes((*head, length)) + data if length else bytes(head)
+    if answer_bytes is None:
+        return apdu
     # Le 00 stands for 256, so a larger wish is told as 256 and the rest is fetched.
-    return head + body + bytes([min(command.answer_bytes, SHORT_ANSWER_BYTES) & 0xFF])
+    return apdu + bytes((min(answer_bytes, SHORT_ANSWER_BYTES) & 0xFF,))
 
 
 def encode_extended(command: Command) -> bytes:

@@ -44,6 +44,8 @@ class ShortForm:
     def send(self, command: Command) -> Response:
         """The answer to the last link, or to the first link that the card refused."""
         data = command.data
+        if len(data) <= SHORT_DATA_BYTES:
+            return Response(*self._transport.transceive(encode_short(command)))
         while len(data) > SHORT_DATA_BYTES:
             link = msgspec.structs.replace(
                 command,

@@ -17,6 +17,9 @@ from card_personalization.chip import tlv
 
 # The order of the base point of P-256 (FIPS 186-5, SP 800-186 §3.2.1.3).
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+# Its field prime and the coefficient b of y² = x³ - 3x + b (SP 800-186 §3.2.1.3).
+_PRIME: Final = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+_B: Final = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 COORDINATE_BYTES: Final = 32
 RAW_BYTES: Final = 64
 DIGEST_BYTES: Final = 32
@@ -59,6 +62,20 @@ def is_low_s(raw: bytes) -> bool:
     return 0 < int.from_bytes(raw[COORDINATE_BYTES:], "big") <= P256_ORDER // 2
 
 
+def require_point(point: bytes) -> None:
+    """ValueError unless these are the 65 bytes of a point on P-256.
+
+    The curve's order is prime, so every point on it but infinity, which has no such form, will do;
+    the library multiplies by the order to find that out, which takes as long as a verification.
+    """
+    if len(point) != POINT_BYTES or point[0] != 0x04:
+        raise ValueError(f"an uncompressed P-256 point has {POINT_BYTES} bytes, not {len(point)}")
+    x = int.from_bytes(point[1 : 1 + COORDINATE_BYTES], "big")
+    y = int.from_bytes(point[1 + COORDINATE_BYTES :], "big")
+    if x >= _PRIME or y >= _PRIME or (y * y - x * x * x + 3 * x - _B) % _PRIME:
+        raise ValueError("the point does not lie on P-256")
+
+
 def public_key_from_point(point: bytes) -> ec.EllipticCurvePublicKey:
     """The public key of an uncompressed P-256 point (65 bytes). ValueError if not on the curve."""
     if len(point) != POINT_BYTES:
@@ -75,10 +92,13 @@ def public_point(scalar: bytes) -> bytes:
 
 def verifies(point: bytes, digest: bytes, raw: bytes) -> bool:
     """Whether a raw signature over a SHA-256 digest was made by the key of this point."""
+    return key_verifies(public_key_from_point(point), digest, raw)
+
+
+def key_verifies(key: ec.EllipticCurvePublicKey, digest: bytes, raw: bytes) -> bool:
+    """Whether a raw signature over a SHA-256 digest was made by this key."""
     try:
-        public_key_from_point(point).verify(
-            der_from_raw(raw), digest, ec.ECDSA(utils.Prehashed(hashes.SHA256()))
-        )
+        key.verify(der_from_raw(raw), digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
     except InvalidSignature:
         return False
     return True

@@ -262,7 +262,11 @@ class CardError(Exception):
     def __init__(self, fault: CardFault, **facts: str | int) -> None:
         self.fault = fault
         self.facts = facts
-        super().__init__(self.text("en"))
+        # In words only when somebody reads it: a blank card refuses a dozen questions.
+        super().__init__(fault)
+
+    def __str__(self) -> str:
+        return self.text("en")
 
     def text(self, language: Language) -> str:
         """The sentence for a person, in Russian or English."""

@@ -33,10 +33,13 @@ class Tlv(msgspec.Struct, frozen=True):
 
 def encode(tag: int, value: bytes = b"") -> bytes:
     """One data object as bytes. ValueError if the value exceeds MAX_VALUE_BYTES."""
-    tag_bytes = tag.to_bytes(max(1, (tag.bit_length() + 7) // 8), "big")
     length = len(value)
+    if tag < 0x100 and length < 0x80:
+        # Nearly all of them: short values under tags of one byte.
+        return bytes((tag, length)) + value
     if length > MAX_VALUE_BYTES:
         raise ValueError(f"a data object carries at most {MAX_VALUE_BYTES} bytes, not {length}")
+    tag_bytes = tag.to_bytes(max(1, (tag.bit_length() + 7) // 8), "big")
     if length < 0x80:
         return tag_bytes + bytes([length]) + value
     if length <= 0xFF:
@@ -78,15 +81,13 @@ def _parse_length(data: bytes, start: int) -> tuple[int, int]:
 def parse(data: bytes) -> tuple[Tlv, ...]:
     """All data objects in `data`, one after another, none nested. TlvError if any is broken."""
     found: list[Tlv] = []
-    position = 0
-    while position < len(data):
+    position, size = 0, len(data)
+    while position < size:
         tag, after_tag = _parse_tag(data, position)
         length, after_length = _parse_length(data, after_tag)
         end = after_length + length
-        if end > len(data):
-            raise TlvError(
-                after_length, f"{length} bytes of value, found {len(data) - after_length}"
-            )
+        if end > size:
+            raise TlvError(after_length, f"{length} bytes of value, found {size - after_length}")
         found.append(Tlv(tag, data[after_length:end], position))
         position = end
     return tuple(found)

@@ -226,6 +226,8 @@ class Station:
         self._hand_over = hand_over
         self._centre = centre
         self._claims: set[UUID] = set()
+        # Kinds of cards that had room in this run: the others of their lot are made alike.
+        self._roomy: set[tuple[str, tuple[int, ...] | None]] = set()
 
     def serve(self, card: PivClient, orders: OrderSource, on_step: OnStep) -> Served:
         """Make of the card at a reader what can be made of it. KeyboardInterrupt passes."""
@@ -359,7 +361,10 @@ class Station:
             letter = open_codes(loaded.codes, secrets.management_key, job.guid)
             finished = self._is_finished(bench, job, bench.own(secrets, letter))
         if loaded is None or not finished:
-            made = load(bench, order, self._keys, self._centre, self._lot)
+            kind = (bench.driver.name, bench.identity.version)
+            try_room = kind not in self._roomy
+            made = load(bench, order, self._keys, self._centre, self._lot, try_room=try_room)
+            self._roomy.add(kind)
             secrets = self._keys.secrets(order, channel=channel)
             letter = letter or draw_letter(order.card_number)
             loaded = Loaded(

@@ -16,7 +16,6 @@ from card_personalization.station.faults import StationError, StationFault
 PIN_DIGITS: Final = 6
 PUK_DIGITS: Final = 8
 _OWNER_ONLY: Final = 0o600
-_DIGITS: Final = "0123456789"
 
 
 class PinLetter(msgspec.Struct, frozen=True):
@@ -66,4 +65,4 @@ def write_letter(letter: PinLetter, path: Path, language: Language) -> None:
 
 
 def _draw(count: int) -> str:
-    return "".join(secrets.choice(_DIGITS) for _ in range(count))
+    return f"{secrets.randbelow(10**count):0{count}d}"

@@ -70,6 +70,17 @@ def read_card(client: PivClient) -> CardView:
     )
 
 
+def certified_key(slot: Slot, der: bytes) -> ec.EllipticCurvePublicKey:
+    """Return the P-256 key of a certificate. StationError(CERTIFICATE_UNREADABLE)."""
+    try:
+        key = x509.load_der_x509_certificate(der).public_key()
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise _unreadable(slot, str(error)) from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _unreadable(slot, "P-256")
+    return key
+
+
 def read_certificate(slot: Slot, der: bytes) -> CardCertificate:
     """Return what a certificate says. StationError(CERTIFICATE_UNREADABLE)."""
     try:

@@ -8,14 +8,16 @@ harmlessly; `finish` may be repeated with the same codes; `verify` only reads.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
-from card_personalization.chip.ecdsa_signature import verifies
+from card_personalization.chip.ecdsa_signature import DIGEST_BYTES, key_verifies
 from card_personalization.chip.errors import AttestationError, CardFault, CardTooSmall, StatusError
 from card_personalization.chip.piv.client import PivClient
 from card_personalization.chip.piv.management import LocalManagementKey
@@ -43,7 +45,7 @@ from card_personalization.station.faults import StationError, StationFault
 from card_personalization.station.journal import Digests
 from card_personalization.station.lot import Lot
 from card_personalization.station.pin_letter import PinLetter
-from card_personalization.station.reading import challenge, read_card
+from card_personalization.station.reading import certified_key
 from card_personalization.station.steps import Step
 from processing.wire.api import CardOrder, issuing_proof_digest
 
@@ -79,7 +81,7 @@ class VerifiedCard(msgspec.Struct, frozen=True):
     proof: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Bench:
     """One card at a reader, and what is needed to work on it. `on_step` hears of each step."""
 
@@ -89,7 +91,7 @@ class Bench:
     factory_key: FactoryKey | None
     on_step: Callable[[Step], None]
 
-    @property
+    @cached_property
     def factory(self) -> Access:
         """What opens the card while it is blank."""
         return self.driver.factory_access(self.factory_key)
@@ -112,12 +114,19 @@ class Bench:
 
 
 def load(
-    bench: Bench, order: CardOrder, keys: CardKeys, passports: PassportDesk | None, lot: Lot
+    bench: Bench,
+    order: CardOrder,
+    keys: CardKeys,
+    passports: PassportDesk | None,
+    lot: Lot,
+    *,
+    try_room: bool = True,
 ) -> LoadedCard:
     """Put GUID, keys, certificates and passport on a card that its factory key opens.
 
-    CardTooSmall before anything but the GUID was written, which is taken off again. CardError,
-    StationError, HsmError.
+    CardTooSmall before anything but the GUID was written, which is taken off again; without
+    `try_room`, which costs a dozen APDUs, when something does not fit. CardError, StationError,
+    HsmError.
     """
     card, driver = bench.card, bench.driver
     bench.on_step(Step.MARK)
@@ -130,7 +139,7 @@ def load(
         driver.check_space(card, bench.identity, _sizes(passport))
         driver.prepare(card)
     driver.write_object(card, Tag.CHUID, Chuid(order.card_id.bytes, order.valid_to).encode())
-    if not driver.has_channel:
+    if try_room and not driver.has_channel:
         _require_space(bench, passport)
     bench.on_step(Step.KEYS)
     if brought is None:
@@ -173,29 +182,28 @@ def verify(bench: Bench, order: CardOrder, digests: Digests, letter: PinLetter) 
     card = bench.card
     bench.on_step(Step.READ_BACK)
     card.select()
-    view = read_card(card)
-    by_slot = {certificate.slot: certificate for certificate in view.certificates}
-    tap, pin = by_slot.get(Slot.CARD_AUTHENTICATION), by_slot.get(Slot.AUTHENTICATION)
+    chuid = card.read_chuid()
+    tap_der, pin_der = (_certificate_on(card, slot) for slot in _SLOTS)
     differs = {
-        "CHUID": (view.card_id, view.expires_on) != (order.card_id, order.valid_to),
-        "9E": tap is None or _sha256(tap.der) != digests.certificate_tap,
-        "9A": pin is None or _sha256(pin.der) != digests.certificate_pin,
+        "CHUID": (chuid.guid, chuid.expires_on) != (order.card_id.bytes, order.valid_to),
+        "9E": _sha256(tap_der) != digests.certificate_tap,
+        "9A": _sha256(pin_der) != digests.certificate_pin,
         "social passport": _sha256(_passport_on(card)) != digests.passport,
     }
     for what, different in differs.items():
-        if different or tap is None or pin is None:
+        if different:
             raise StationError(StationFault.READ_BACK_DIFFERS, what=what)
-    if tap is None or pin is None:
-        raise AssertionError("a missing certificate differs")
     bench.on_step(Step.CHALLENGE)
+    tap_key, pin_key = certified_key(_SLOTS[0], tap_der), certified_key(_SLOTS[1], pin_der)
     proof = sign_proof(card, order)
-    digest = issuing_proof_digest(order.order_id, order.challenge)
-    if not verifies(tap.point, digest, proof):
+    if not key_verifies(tap_key, issuing_proof_digest(order.order_id, order.challenge), proof):
         raise StationError(StationFault.KEY_UNPROVEN, slot="9E")
     card.verify_pin(letter.pin)
-    challenge(card, Slot.AUTHENTICATION, pin.point)
+    digest = os.urandom(DIGEST_BYTES)
+    if not key_verifies(pin_key, digest, card.sign_digest(Slot.AUTHENTICATION, digest)):
+        raise StationError(StationFault.KEY_UNPROVEN, slot="9A")
     card.forget_pin()
-    return VerifiedCard(tap.der, pin.der, proof)
+    return VerifiedCard(tap_der, pin_der, proof)
 
 
 def sign_proof(card: PivClient, order: CardOrder) -> bytes:
@@ -251,6 +259,15 @@ def _write_passport(bench: Bench, passport: bytes) -> None:
         if error.fault not in (CardFault.NOT_FOUND, CardFault.NOT_SUPPORTED):
             raise
         bench.driver.write_object(bench.card, PASSPORT_FALLBACK_TAG, passport)
+
+
+def _certificate_on(card: PivClient, slot: Slot) -> bytes:
+    try:
+        return card.read_certificate(slot)
+    except StatusError as error:
+        if error.fault is CardFault.NOT_FOUND:
+            return b""
+        raise
 
 
 def _passport_on(card: PivClient) -> bytes:

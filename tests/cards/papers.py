@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
-from hsm_stub.certificates import ca_certificate, card_certificate
+from hsm_stub.certificates import CardCertificates, ca_certificate
 from hsm_stub.client.commands import CertificateSlot, IssueCardCertificate
 from processing.wire.api import IssueReport, issuing_proof_digest
 
@@ -46,7 +46,7 @@ class Authority:
             not_before_ms=not_before_ms,
             not_after_ms=int(last.timestamp()) * 1000,
         )
-        return card_certificate(command, x509.load_der_x509_certificate(self.der), self._key)
+        return CardCertificates(x509.load_der_x509_certificate(self.der), self._key).issue(command)
 
 
 class Ordered(msgspec.Struct, frozen=True, kw_only=True):

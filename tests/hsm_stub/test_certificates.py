@@ -10,10 +10,26 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from hsm_stub.backends.software import SoftwareBackend
-from hsm_stub.certificates import CERTIFICATE_BYTES_MAX, PIV_CARD_AUTH, luhn_is_right
+from hsm_stub.certificate_template import (
+    SERIAL_BYTES,
+    CardFacts,
+    CertificateTemplate,
+    draw_serial,
+    signed_certificate,
+)
+from hsm_stub.certificates import (
+    CERTIFICATE_BYTES_MAX,
+    PIV_CARD_AUTH,
+    CardCertificates,
+    ca_certificate,
+    luhn_is_right,
+)
 from hsm_stub.client import commands as c
 from hsm_stub.errors import CommandRefused
 from hsm_stub.key_material import new_key_material
@@ -25,6 +41,9 @@ SLOTS = [
     (c.CertificateSlot.AUTHENTICATION, ExtendedKeyUsageOID.CLIENT_AUTH, False),
     (c.CertificateSlot.CARD_AUTHENTICATION, PIV_CARD_AUTH, True),
 ]
+
+_KEY = ec.derive_private_key(0xCA, ec.SECP256R1())
+AUTHORITY = (x509.load_der_x509_certificate(ca_certificate(_KEY, "77", NOW_MS)), _KEY)
 
 
 def issue(module: SecurityModule, command: c.IssueCardCertificate) -> x509.Certificate:
@@ -38,6 +57,54 @@ def issuer(module: SecurityModule) -> x509.Certificate:
     answer = module.execute(c.GetPublicKeys())
     assert isinstance(answer, c.PublicKeys)
     return x509.load_der_x509_certificate(answer.issuing_certificates[0])
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    serial=st.integers(0, 2**158 - 1),
+    scalar=st.integers(1, 2**255),
+    digits=st.integers(0, 10**13 - 1),
+    guid=st.binary(min_size=16, max_size=16),
+    days=st.tuples(st.integers(0, 5_000), st.integers(1, 3_650)),
+    pki_url=st.sampled_from(["", "http://pki.example/pki"]),
+    slot=st.sampled_from(list(c.CertificateSlot)),
+)
+def test_a_filled_in_certificate_is_that_of_the_library(
+    serial: int,
+    scalar: int,
+    digits: int,
+    guid: bytes,
+    days: tuple[int, int],
+    pki_url: str,
+    slot: c.CertificateSlot,
+) -> None:
+    issuing = CardCertificates(*AUTHORITY, pki_url)
+    point = ec.derive_private_key(scalar, ec.SECP256R1()).public_key()
+    start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days[0])
+    facts = CardFacts(
+        serial=((0x40 << 152) | serial % 2**158).to_bytes(20),
+        point=point.public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        ),
+        card_number=f"964390{digits:013d}",
+        card_guid=guid,
+        start=start,
+        end=start + timedelta(days=days[1]),
+    )
+    assume(facts.fits)
+    template = CertificateTemplate(lambda known: issuing._build(slot, known, AUTHORITY[1]))
+    built = issuing._build(slot, facts, AUTHORITY[1])
+    assert template.body(facts) == built.tbs_certificate_bytes
+    filled = x509.load_der_x509_certificate(signed_certificate(template.body(facts), AUTHORITY[1]))
+    filled.verify_directly_issued_by(AUTHORITY[0])
+    assert filled.signature_algorithm_oid == built.signature_algorithm_oid
+
+
+def test_serials_are_positive_and_of_one_length() -> None:
+    serials = {draw_serial() for _ in range(300)}
+    assert len(serials) == 300
+    assert {len(serial) for serial in serials} == {SERIAL_BYTES}
+    assert all(0x40 <= serial[0] <= 0x7F for serial in serials)
 
 
 def test_both_certificates_of_a_card_at_once_are_those_of_two_commands(

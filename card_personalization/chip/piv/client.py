@@ -19,8 +19,8 @@ from card_personalization.chip.apdu import (
 from card_personalization.chip.chaining import Channel
 from card_personalization.chip.ecdsa_signature import (
     DIGEST_BYTES,
-    public_key_from_point,
     raw_from_der,
+    require_point,
 )
 from card_personalization.chip.errors import (
     AttemptError,
@@ -51,7 +51,7 @@ from card_personalization.chip.piv.objects import (
     tag_list,
 )
 
-_FAULTS: Final = {
+_FAULTS: Final[dict[int, CardFault]] = {
     Sw.NOT_FOUND: CardFault.NOT_FOUND,
     Sw.REFERENCE_NOT_FOUND: CardFault.NOT_FOUND,
     Sw.NO_SPACE: CardFault.NO_SPACE,
@@ -64,7 +64,7 @@ _FAULTS: Final = {
 
 def _refuse(sw: int, what: str) -> Never:
     """Raise the StatusError that fits a status word."""
-    fault = next((fault for known, fault in _FAULTS.items() if known == sw), CardFault.STATUS)
+    fault = _FAULTS.get(sw, CardFault.STATUS)
     if fault is CardFault.STATUS:
         raise StatusError(fault, sw, what=what, name=sw_name(sw))
     raise StatusError(fault, sw, what=what)
@@ -261,7 +261,7 @@ class PivClient:
             point = tlv.find(
                 tlv.parse(tlv.unwrap(answer.data, ContainerTag.PUBLIC_KEY)), ContainerTag.POINT
             )
-            public_key_from_point(point or b"")
+            require_point(point or b"")
         except ValueError as error:
             raise MalformedAnswer(f"public key of slot {slot:X}: {error}") from None
         return point or b""

@@ -10,7 +10,7 @@ import msgspec
 
 from card_personalization.chip import tlv
 from card_personalization.chip.apdu import Command, Ins, Sw
-from card_personalization.chip.ecdsa_signature import public_key_from_point
+from card_personalization.chip.ecdsa_signature import require_point
 from card_personalization.chip.errors import (
     AttemptError,
     CardBegun,
@@ -181,7 +181,7 @@ class YubicoFamily(msgspec.Struct, frozen=True):
         try:
             parts = tlv.parse(tlv.unwrap(answer.data, ContainerTag.PUBLIC_KEY))
             point = tlv.find(parts, ContainerTag.POINT) or b""
-            public_key_from_point(point)
+            require_point(point)
         except ValueError as error:
             raise MalformedAnswer(f"public key of slot {slot:X}: {error}") from None
         return point
