@@ -37,6 +37,7 @@ from terminal_sim.session import (
     EvidenceName,
     HolderOption,
     Words,
+    renew_key,
     repeat_pending,
     ring_up_and_show,
     run,
@@ -276,7 +277,7 @@ def echo(*, desk: Desk) -> None:
 
 @app.command
 def sign_on(*, desk: Desk) -> None:
-    """Tell the centre that this terminal begins to work; newer rules are fetched."""
+    """Tell the centre that this terminal begins to work; newer rules and a due key are fetched."""
     _tell(desk, NetworkCode.SIGN_ON, Phrase.SIGNED_ON)
 
 
@@ -291,6 +292,8 @@ def _tell(desk: Desk, code: NetworkCode, done: Phrase) -> None:
         answer = till.network(code)
         if answer.outcome.approved:
             console.print(done.say(desk.lang))
+            if answer.key_due:
+                renew_key(console, desk, till)
             return renew_rules(console, desk, till, answer.rules_mark)
         show_not_sent(console, NotSent(answer.outcome), till.terminal.parameters, desk.lang)
         return 1

@@ -27,7 +27,7 @@ from terminal_sim.order import (
     parse_order,
 )
 from terminal_sim.screens import renew_rules, show_not_sent, show_result, show_rights
-from terminal_sim.session import renew_passport
+from terminal_sim.session import renew_key, renew_passport
 from terminal_sim.texts import Phrase, item_class_of
 from terminal_sim.till import Till
 from terminal_sim.visits import finish
@@ -86,6 +86,8 @@ def _tell(console: Console, desk: Desk, till: Till, code: NetworkCode) -> None:
     if not answer.outcome.approved:
         show_not_sent(console, NotSent(answer.outcome), till.terminal.parameters, desk.lang)
     elif code is NetworkCode.SIGN_ON:
+        if answer.key_due:
+            renew_key(console, desk, till)
         renew_rules(console, desk, till, answer.rules_mark)
 
 

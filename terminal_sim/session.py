@@ -92,6 +92,18 @@ def renew_passport(console: Console, desk: Desk, till: Till, card: Presented) ->
         console.print(Phrase.PASSPORT_RENEWED.say(desk.lang), style="dim")
 
 
+def renew_key(console: Console, desk: Desk, till: Till) -> None:
+    """Change the terminal's key, which the centre said is due; else the present one goes on."""
+    if not till.terminal.parameters.exchange_key:
+        return
+    try:
+        generation = till.change_key().generation
+    except TerminalError as error:
+        console.print(error.text(desk.lang), style="yellow", markup=False)
+        return
+    console.print(Phrase.KEY_CHANGED.say(desk.lang, generation=generation))
+
+
 def ring_up_and_show(
     desk: Desk,
     service: str,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from hsm_stub.client.commands import PublicKeys
+from hsm_stub.client.errors import HsmError
 from processing.kernel.clock import Clock
 from processing.terminals.model import TerminalState
 from processing.terminals.rules import RulesMarks
@@ -46,7 +47,8 @@ class TerminalNetwork:
         """Keep what the terminal said for the operator, and answer it.
 
         The answer's posting date is the day to which the centre posts what comes now; its mark of
-        rules tells a terminal whether those that it has are still in force. Raises the
+        rules tells a terminal whether those that it has are still in force, and when it signs on it
+        is told whether its key is due to be changed. Raises the
         errors of the database and of the key service: nothing is decided then, and asking again
         is safe.
         """
@@ -65,7 +67,20 @@ class TerminalNetwork:
             posting_date=self._clock.local_date(now_ms),
             key=key,
             rules_mark=await self._marks.of(message.terminal_id) if outcome.approved else "",
+            key_due=message.code is NetworkCode.SIGN_ON
+            and outcome.approved
+            and await self._key_due(message.terminal_id),
         )
+
+    async def _key_due(self, terminal_id: str) -> bool:
+        """Whether the terminal's keys come from another generation of the master than is active."""
+        terminal = await self._store.terminal(terminal_id)
+        try:
+            active = (await self._wrapper.public_keys()).active_generation(TERMINAL_MASTER)
+        except HsmError:
+            # Another sign-on will tell; this one needs no key.
+            return False
+        return terminal is not None and terminal.master_generation != active
 
     async def _next_key(self, terminal_id: str) -> OfferedKey | None:
         active = (await self._wrapper.public_keys()).active_generation(TERMINAL_MASTER)

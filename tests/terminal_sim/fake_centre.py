@@ -71,6 +71,7 @@ class FakeCentre:
         self.handed_out: int | None = None
         self.offers_keys = True
         self.rules_mark = ""
+        self.key_due = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -163,6 +164,7 @@ class FakeCentre:
                     centre_time_ms=world.NOW_MS,
                     posting_date=world.TODAY,
                     rules_mark=self.rules_mark,
+                    key_due=self.key_due,
                     key=self._offered()
                     if code is NetworkCode.KEY_CHANGE and self.offers_keys
                     else None,

@@ -340,6 +340,19 @@ def test_the_key_and_the_shift(run: Run, capsys: pytest.CaptureFixture[str]) -> 
     ]
 
 
+@pytest.mark.parametrize("offered", [True, False])
+def test_a_due_key_is_changed_at_the_sign_on(
+    run: Run, capsys: pytest.CaptureFixture[str], offered: bool
+) -> None:
+    with family() as centre:
+        centre.key_due, centre.offers_keys = True, offered
+        assert run(centre, "sign-on") == 0
+        shown = capsys.readouterr().out
+        assert ("поколение 2" if offered else "Центр не выдал ключ") in shown
+        assert run(centre, "echo") == 0
+    assert list(centre.keys) == ([2] if offered else [1])
+
+
 def test_a_blocked_terminal_is_told_when_it_signs_on(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

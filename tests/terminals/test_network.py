@@ -212,7 +212,11 @@ async def test_a_terminal_moves_to_the_active_master_with_its_next_key(
 ) -> None:
     wrapper = Wrapper()
     network = TerminalNetwork(store, wrapper, clock)
+    assert not (await say(network, NetworkCode.SIGN_ON)).key_due
     wrapper.active = 2
+    # It is told when it signs on, and only then.
+    assert (await say(network, NetworkCode.SIGN_ON)).key_due
+    assert not (await say(network, NetworkCode.ECHO)).key_due
     assert (await say(network, NetworkCode.KEY_CHANGE)).key is not None
     assert wrapper.masters == (1, 2)
     wrapper.active = 3

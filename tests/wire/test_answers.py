@@ -147,6 +147,7 @@ def test_undecided_totals_and_network_are_rejections(outcome: Outcome) -> None:
         NetworkAnswer(outcome=Outcome.APPROVED, centre_time_ms=SIGNED_AT_MS, posting_date=DAY),
         NetworkAnswer(outcome=Outcome.TERMINAL_BLOCKED, centre_time_ms=0),
         NetworkAnswer(outcome=Outcome.APPROVED, centre_time_ms=1, rules_mark="0123456789ABCDEF"),
+        NetworkAnswer(outcome=Outcome.APPROVED, centre_time_ms=1, key_due=True),
         NetworkAnswer(
             outcome=Outcome.APPROVED,
             centre_time_ms=SIGNED_AT_MS,

@@ -204,6 +204,7 @@ def _answer_of(frame: bytes, decoded: Decoded, profile: Profile, mac: Mac) -> Ce
         posting_date=None if day is None else day.day_in(),
         key=_offered_key(entries),
         rules_mark="" if mark is None else mark.text,
+        key_due=b"KC" in entries.single,
     )
 
 
@@ -474,6 +475,8 @@ def _network_entries(answer: NetworkAnswer) -> bytes:
         entries.append(written(b"KW", answer.key.wrapped.hex().upper(), known))
     if answer.rules_mark:
         entries.append(written(b"RM", answer.rules_mark, known))
+    if answer.key_due:
+        entries.append(written(b"KC", 1, known))
     return b"".join(entries)
 
 

@@ -183,7 +183,8 @@ class NetworkAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the centre says to a network message; its clock lets a terminal notice its own.
 
     `key` answers a key change; `rules_mark` tells the rules in force at the terminal from others
-    (`processing.wire.rules_file`), "" where the centre has none for it.
+    (`processing.wire.rules_file`), "" where the centre has none for it; `key_due` that its MAC key
+    comes from a generation of the terminal master that is to be retired.
     """
 
     outcome: Outcome
@@ -191,6 +192,7 @@ class NetworkAnswer(msgspec.Struct, frozen=True, kw_only=True):
     posting_date: date | None = None
     key: OfferedKey | None = None
     rules_mark: str = ""
+    key_due: bool = False
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):

@@ -149,6 +149,7 @@ NETWORK_ANSWER_TAGS: Final[dict[bytes, Tag]] = {
         "16 hex characters 0-9 A-F",
         "mark of the rules in force at the terminal; another one than its own: fetch them",
     ),
+    b"KC": _tag(rb"(1)", "1", "the centre's terminal master is newer than the key: change it"),
 }
 
 
