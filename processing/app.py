@@ -64,6 +64,7 @@ from processing.kernel.sql_files import read_sql_folder, sql_root
 from processing.kernel.target_pools import TargetPools, open_pools
 from processing.kernel.targets import Target, TargetMap, target_dsn, target_map
 from processing.reconciliation.targets import Settling, terminal_settlement
+from processing.register.tasks import keep_delivering
 from processing.terminals.copies import terminal_store
 from processing.terminals.keys import TerminalKeys
 from processing.terminals.network import TerminalNetwork
@@ -273,6 +274,9 @@ class Centre:
             done = self._settings.home / DAILY_FILE
             daily = Daily(daily_works(), at, done, self._clock, self._log)
             tasks.append(loop.create_task(daily.keep()))
+        if len(self._targets) > 1:
+            telling = keep_delivering(_command("register", "deliver"), self._log)
+            tasks.append(loop.create_task(telling))
         lanes = {t.number: self._new_lane("expiry lane", t) for t in self._targets.targets}
         for number, lane in lanes.items():
             expiry = ExpiryStore(pools.pools[number])

@@ -36,6 +36,8 @@ from processing.wire.figures import Language
 
 APPLICATION_NAME: Final = "spk register"
 NEW: Final = "new"
+TRY_AGAIN: Final = 75
+"""How a command ends that has to be run again (EX_TEMPFAIL of sysexits.h)."""
 
 app = cyclopts.App(name="register", help="Find, show and change the register's records.")
 app.command(import_app)
@@ -327,6 +329,24 @@ def daily(*, lang: Language = "ru") -> None:
         ]
 
     _print(_with_register(work, lang, delivering=True))
+
+
+@app.command
+def deliver(*, lang: Language = "ru") -> None:
+    """Tell the other databases the rights that they do not know yet; the centre runs it.
+
+    Ends with 75 (try again) while one of them is away.
+    """
+
+    async def tell() -> tuple[int, ...]:
+        settings = _settings()
+        async with open_targets(settings, Role.REGISTER, APPLICATION_NAME, patient=True) as targets:
+            return await deliver_rights(targets)
+
+    if away := asyncio.run(tell()):
+        numbers = ", ".join(map(str, away))
+        print(f"{screen.word('away', lang)}: {numbers}", file=sys.stderr)
+        sys.exit(TRY_AGAIN)
 
 
 def _proposed(request_id: int, lang: Language) -> str:

@@ -30,6 +30,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "next": ("Дальше: --after {}", "Next page: --after {}"),
     "prolonged": ("продлено полисов", "policies prolonged"),
     "followed": ("карт с изменившимися полномочиями", "cards that act otherwise"),
+    "away": ("базы недоступны, права дойдут до них позже", "away, told later"),
     "busy": ("этим уже занята другая программа", "another program is at it"),
     "empty": ("Записей нет.", "No records."),
     "version": ("версия", "version"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ import asyncpg
 import pytest
 
 from processing.cli import run
+from processing.kernel.daily import only_one
 from processing.register.commands import app
 from processing.register.identifiers import show_snils
 from tests.plugins.postgres import Database
@@ -114,3 +116,29 @@ def test_pages_of_people_follow_each_other(say: object) -> None:
             break
         after = further[1]
     assert sorted(shown) == sorted(show_snils(SNILS[one]) for one in (MOTHER, FATHER, CHILD))
+
+
+async def hold(database: Database, name: str) -> asyncpg.Connection:
+    """Be the program that is at a daily work."""
+    connection = await asyncpg.connect(database.superuser_dsn)
+    assert await only_one(connection, name)
+    return connection
+
+
+def test_the_days_work_is_one_programs(say: object, database: Database) -> None:
+    assert callable(say)
+    code, output = say("daily")
+    assert (code, output) == (
+        0,
+        "продлено полисов: 0\nкарт с изменившимися полномочиями: 0\n",
+    )
+    with asyncio.Runner() as runner:
+        busy = runner.run(hold(database, "register"))
+        assert say("daily --lang en") == (0, "another program is at it\n")
+        runner.run(busy.close())
+    assert say("daily --lang en")[1].startswith("policies prolonged: 0")
+
+
+def test_nothing_is_due_to_a_database_that_serves_alone(say: object) -> None:
+    assert callable(say)
+    assert say("deliver") == (0, "")

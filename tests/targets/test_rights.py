@@ -35,6 +35,7 @@ from tests.register import people as p
 from tests.regulations.history import DAYS, History
 from tests.regulations.test_replay import total
 from tests.targets.test_cards import QUICK, cut
+from tests.targets.test_commands import spk
 
 HALF = 512
 TABLES = ("entitlement", "allowance", "holder_fact")
@@ -141,6 +142,21 @@ async def test_a_database_that_was_away_is_told_in_order(two_databases: Database
     assert await seen(two_databases) == [HERE, THERE]
     async with two_databases.by_number[2].connect() as connection:
         assert await connection.fetchval("SELECT granted FROM rights.allowance") == 7
+
+
+async def test_the_centres_command_tells_what_an_interruption_left(
+    two_databases: Databases, tmp_path: Path
+) -> None:
+    await populated(two_databases)
+    await register(two_databases, *GRANTS)
+    place = two_databases.settings(tmp_path)
+    await cut(two_databases, 2)
+    code, said = await asyncio.to_thread(spk, "register", "deliver", "--lang", "en", **place)
+    assert (code, "away, told later: 2" in said) == (75, True), said
+    await cut(two_databases, 2, allow=True)
+    for _ in range(2):
+        assert await asyncio.to_thread(spk, "register", "deliver", **place) == (0, "")
+    assert await seen(two_databases) == [HERE, THERE]
 
 
 async def test_a_card_acts_elsewhere_as_the_register_says(two_databases: Databases) -> None:
