@@ -61,7 +61,7 @@ class Offices:
         }
         named = ((words(*names), value) for names, value in values.items())
         pairs = [word for name, value in named for word in ("--set", f"{name}={value}")]
-        reason = words("рецепт врача", "a doctor's order")
+        reason = words("рецепт врача", "prescribed today")
         change = ("register", "change", "prescription", "new", *pairs)
         proposed = self._run(*change, "--by", "olga", "--reason", reason)
         number = _REQUEST.search(proposed)
