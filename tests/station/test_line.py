@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from card_personalization.chip.softcard.card import SoftCard
 from card_personalization.chip.softcard.state import factory_state
 from card_personalization.chip.transport.inprocess import ApduCard
+from card_personalization.readers.virtual import VirtualReaders
 from card_personalization.station.books import add_blanks, books_of, close_books
 from card_personalization.station.card_keys import ServiceKeys
 from card_personalization.station.faults import StationError, StationFault
@@ -19,7 +20,7 @@ from card_personalization.station.journal import Journal
 from card_personalization.station.line import READERS_MAX, Line, LineView, ReaderState, ReaderView
 from card_personalization.station.lot import Lot
 from card_personalization.station.orders import OrderList
-from card_personalization.station.ports import Hopper
+from card_personalization.station.ports import Hopper, PcscPort, ReaderPort
 from processing.cards.model import OrderCode
 from tests.station.rig import Letters, MemoryCentre, ModuleKeys, client_of
 
@@ -29,7 +30,7 @@ END_TIMEOUT_S = 60.0
 class Seen:
     """What a line told, and a bell for its end."""
 
-    def __init__(self, station: Station, orders: OrderList, ports: list[Hopper]) -> None:
+    def __init__(self, station: Station, orders: OrderList, ports: Sequence[ReaderPort]) -> None:
         self.views: list[ReaderView] = []
         self.ended = threading.Event()
         self.line = Line(station, orders, ports, self.hear)
@@ -101,6 +102,21 @@ def test_sixteen_readers_make_one_card_per_order(
     assert (books.blanks, books.good, books.spoiled, books.left) == (25, 20, 0, 5)
     close_books(station.journal, tmp_path, 5, "Petrova")
     assert books_of(station.journal).blanks == 5
+
+
+@pytest.mark.pcsc
+def test_sixteen_readers_of_a_real_pcscd_work_side_by_side(
+    station: Station, centre: MemoryCentre, readers: VirtualReaders
+) -> None:
+    names = readers.names
+    assert len(names) == READERS_MAX
+    for number, name in enumerate(names):
+        centre.make()
+        readers.insert_card(SoftCard(factory_state(serial=1 + number)), name)
+    orders = OrderList(centre.open_orders(), station.journal)
+    view = Seen(station, orders, [PcscPort(name) for name in names]).run()
+    assert (view.progress.good, view.progress.waiting, view.progress.open) == (16, 0, 0)
+    assert len(centre.cards) == READERS_MAX
 
 
 class Liar(SoftCard):
