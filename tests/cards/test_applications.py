@@ -255,6 +255,33 @@ async def test_a_card_for_one_person_acts_for_that_person_until_the_paper_ends(
     assert (
         await office.value("SELECT state FROM cards.card WHERE card_id = $1", own_card.card_id) == 1
     )
+    await change(
+        office,
+        """
+        INSERT INTO register.representative (
+            record_id, citizen_id, representative_id, basis, document, valid_from
+        ) VALUES (gen_random_uuid(), $1, $2, 'guardian', '2', '2026-01-01')
+        """,
+        p.GRANDMOTHER,
+        p.MOTHER,
+    )
+    assert await office.value("SELECT cards.follow_register($1)", [p.MOTHER]) == 1
+    acting = "SELECT card_id FROM rights.card_authority WHERE holder_id = $1"
+    assert await office.value(acting, p.GRANDMOTHER) == own_card.card_id
+
+
+async def test_an_order_that_a_station_gives_up_waits_for_approval_again(
+    office: OrderingOffice,
+) -> None:
+    batch = await office.taken_batch(p.LONE)
+    (order,) = await office.orders(batch)
+    await office.issuing.give_up(STATION, order.order_id)
+    (standing,) = await office.applications.find(citizen_id=p.LONE)
+    assert (standing.state, standing.order_id) == (ApplicationState.WAITING, None)
+    again = await office.applications.approve(
+        await office.applications.waiting(0, None), CHIEF, None
+    )
+    assert list(again.values()) == [ApproveResult.ORDERED]
 
 
 async def test_refused_and_withdrawn(office: OrderingOffice) -> None:
