@@ -89,10 +89,6 @@ class MailerBook:
         """Whether the mailer of this card left the station whole."""
         return MailerEvent.PRINTED in self._events.get(card_number, ())
 
-    def was_completed(self, card_number: str) -> bool:
-        """Whether the printer was done with it."""
-        return MailerEvent.PRINTED in self._events.get(card_number, ())
-
     def refusals(self, card_number: str | None = None) -> int:
         """How often a second print was asked for, of one card or (None) of all."""
         lists = self._events.values() if card_number is None else [self._events[card_number]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,22 +152,13 @@ def open_workshop(settings: WorkshopSettings, environ: Mapping[str, str]) -> Ite
 def _hand_over(settings: WorkshopSettings, folder: Path) -> HandOver:
     """Where PIN letters go: to a printer, into a folder, or else onto the screen, once each."""
     book = MailerBook(folder / MAILER_BOOK)
-    give: Callable[[PinLetter], None]
     if settings.printer is not None:
         command = shlex.split(settings.printer)
-        give = MailerPrinter(book, command, settings.phone, settings.lang)
-    elif settings.mailers is not None:
+        return MailerPrinter(book, command, settings.phone, settings.lang)
+    if settings.mailers is not None:
         settings.mailers.mkdir(mode=0o700, parents=True, exist_ok=True)
-        give = MailerFile(book, settings.mailers, settings.phone, settings.lang)
-    else:
-        give = _Screen(settings.lang)
-
-    def hand_over(letter: PinLetter, again: bool) -> None:
-        # A station that died after the printer was done must not print, or spoil, a second time.
-        if not (again and book.was_completed(letter.card_number)):
-            give(letter)
-
-    return hand_over
+        return MailerFile(book, settings.mailers, settings.phone, settings.lang)
+    return _Screen(settings.lang)
 
 
 class _Screen:
@@ -176,7 +167,7 @@ class _Screen:
     def __init__(self, language: Language) -> None:
         self._language: Language = language
 
-    def __call__(self, letter: PinLetter) -> None:
+    def __call__(self, letter: PinLetter, again: bool) -> None:
         print(letter.text(self._language), end="", flush=True)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
@@ -19,18 +21,21 @@ from card_personalization.chip.transport.inprocess import ApduCard
 from card_personalization.station.books import add_blanks, books_of
 from card_personalization.station.card_keys import ServiceKeys
 from card_personalization.station.faults import CentreRefused, StationError, StationFault
-from card_personalization.station.issuing import Station
+from card_personalization.station.issuing import Outcome, Station
 from card_personalization.station.journal import Journal
 from card_personalization.station.lot import Lot
-from card_personalization.station.mailing import MailerBook, MailerFile
+from card_personalization.station.mailing import MailerBook, MailerFile, MailerPrinter
+from card_personalization.station.orders import OrderList
+from card_personalization.station.pin_letter import PinLetter
 from card_personalization.station.ports import Hopper
 from card_personalization.station.screen.app import StationScreen
 from card_personalization.station.screen.line_desk import LineDesk
 from card_personalization.station.screen.view import READERS_MAX, TileState
 from processing.wire import batches as wire
 from processing.wire.api import CardOrder, OrderRequest, ProblemType, problem
-from tests.station.rig import MemoryCentre, ModuleKeys
+from tests.station.rig import Letters, MemoryCentre, ModuleKeys, client_of, unwatched
 
+PRINTER = "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())"
 PHONE = "8 800 555-35-35"
 END_TIMEOUT_S = 60.0
 BATCH = UUID(int=12)
@@ -134,7 +139,7 @@ class FedReader(Hopper):
         return self._current is not None
 
 
-def blanks(count: int) -> list[ApduCard]:
+def blanks(count: int) -> list[SoftCard]:
     """Give blank cards of one lot."""
     return [SoftCard(factory_state(serial=100 + number)) for number in range(count)]
 
@@ -204,7 +209,8 @@ async def test_an_officer_makes_a_batch_and_closes_the_shift(
             pilot, lambda: "Партия 12 · МФЦ «Ленинский» · карт: 12" in said(app, "#summary")
         )
         await until(pilot, lambda: "▽ Вставьте карту" in said(app, "#tile-1"))
-        box.lay_in(SoftCard(factory_state(serial=7, memory_bytes=1_000)), *blanks(12))
+        # A blank that is put in while the small card holds the last order comes out as it was.
+        box.lay_in(SoftCard(factory_state(serial=7, memory_bytes=1_000)), *blanks(30))
         await until(pilot, lambda: "Готово 12 · Брак 0 · Осталось 0" in said(app, "#summary"))
         assert "Карта отложена" in said(app, "#messages")
         await pilot.press("f7")
@@ -261,6 +267,34 @@ def test_the_face_of_a_written_card_is_read_with_its_purpose(
     with pytest.raises(StationError) as refused:
         desk.save_face(face)
     assert refused.value.fault is StationFault.FILE_UNUSABLE
+
+
+def test_no_code_stays_at_the_station(
+    tmp_path: Path, keys: ModuleKeys, centre: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Journal, book of mailers, temporary files: after a whole batch none holds a PIN or a PUK."""
+    place, tray, letters = tmp_path / "station", tmp_path / "tray.pdf", Letters()
+    place.mkdir()
+    for name in ("TMPDIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(place))
+    command = [sys.executable, "-c", PRINTER, str(tray)]
+    print_mailer = MailerPrinter(MailerBook(place / "mailers.book"), command, PHONE)
+
+    def hand_over(letter: PinLetter, again: bool) -> None:
+        letters(letter, again)
+        print_mailer(letter, again)
+
+    with Journal.open(place) as journal:
+        station = Station(journal, ServiceKeys(keys), Lot(), hand_over, centre)
+        for card in blanks(3):
+            centre.make()
+            orders = OrderList(centre.open_orders(), journal)
+            assert station.serve(client_of(card), orders, unwatched).outcome is Outcome.ISSUED
+    assert len(letters.given) == 3
+    left = b"\n".join(file.read_bytes() for file in place.rglob("*") if file.is_file())
+    assert letters.given[0].card_number.encode() in left
+    for code in (code for letter in letters.given for code in (letter.pin, letter.puk)):
+        assert re.search(rb"(?<!\d)" + code.encode() + rb"(?!\d)", left) is None
 
 
 def wait_for(found: Callable[[], int | None]) -> int:
