@@ -144,8 +144,8 @@ BEGIN
     PERFORM eligibility.note_step(p_application_id, 'decided', p_by, decision);
 END
 $$;
--- Send the allowances of an entitlement on their way, as part of the change that grants it; what a unit is and who pays stands in the
--- directory. For the owner's functions alone.
+-- Send the allowances of an entitlement on their way, as part of the change that grants it; what a
+-- unit is and who pays stands in the directory. For the owner's functions alone.
 CREATE OR REPLACE FUNCTION eligibility.pass_allowances(p_measure text, p_rights jsonb)
 RETURNS void
 LANGUAGE plpgsql AS $$
