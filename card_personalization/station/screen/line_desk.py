@@ -142,6 +142,7 @@ class LineDesk:
         self._lock = threading.Lock()
         self._visitor: shown.WalkIn | None = None
         self._station = station
+        self._numbers = {port.name: number for number, port in enumerate(ports, start=1)}
         self.line = Line(station, self._orders, ports, self._watch)
 
     def view(self) -> StationView:
@@ -266,7 +267,8 @@ class LineDesk:
                     self._visitor = shown.WalkIn(card_number=order.card_number, written=True)
 
     def _tell(self, reader: str, said: Said) -> None:
-        told = Said(f"{reader}: {said.ru}", f"{reader}: {said.en}")
+        number = self._numbers[reader]
+        told = Said(f"Считыватель {number}: {said.ru}", f"Reader {number}: {said.en}")
         with self._lock:
             if told not in self._messages:
                 self._messages.append(told)
