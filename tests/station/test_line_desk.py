@@ -25,12 +25,13 @@ from card_personalization.station.issuing import Outcome, Station
 from card_personalization.station.journal import Journal
 from card_personalization.station.lot import Lot
 from card_personalization.station.mailing import MailerBook, MailerFile, MailerPrinter
+from card_personalization.station.line import READERS_MAX
 from card_personalization.station.orders import OrderList
 from card_personalization.station.pin_letter import PinLetter
 from card_personalization.station.ports import Hopper
 from card_personalization.station.screen.app import StationScreen
 from card_personalization.station.screen.line_desk import LineDesk
-from card_personalization.station.screen.view import READERS_MAX, TileState
+from card_personalization.station.screen.view import TileState
 from processing.wire import batches as wire
 from processing.wire.api import CardOrder, OrderRequest, ProblemType, problem
 from tests.station.rig import Letters, MemoryCentre, ModuleKeys, client_of, unwatched

@@ -12,11 +12,11 @@ from textual.widgets import Input, Static
 
 from card_personalization.station.face import CardFace
 from card_personalization.station.faults import StationError, StationFault
+from card_personalization.station.line import READERS_MAX
 from card_personalization.station.screen.app import KEYS, StationScreen
 from card_personalization.station.screen.dialogs import Dialog, Tick, balance_text
 from card_personalization.station.screen.phrases import Phrase, time_words
 from card_personalization.station.screen.view import (
-    READERS_MAX,
     Balance,
     Said,
     StationView,

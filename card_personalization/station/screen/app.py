@@ -18,6 +18,7 @@ from textual.widgets import Static
 
 from card_personalization.chip.errors import CardError, Language
 from card_personalization.station.faults import StationError, words
+from card_personalization.station.line import READERS_MAX
 from card_personalization.station.screen.dialogs import (
     CloseDialog,
     Dialog,
@@ -28,7 +29,6 @@ from card_personalization.station.screen.dialogs import (
 from card_personalization.station.screen.phrases import Phrase
 from card_personalization.station.screen.view import (
     MESSAGES_MAX,
-    READERS_MAX,
     Desk,
     Said,
     StationView,

@@ -15,8 +15,6 @@ import msgspec
 from card_personalization.chip.errors import Language
 from card_personalization.station.face import CardFace
 
-READERS_MAX = 16
-"""As many readers as one station works with, and as many tiles as the screen has."""
 MESSAGES_MAX = 200
 """Faults that are kept to be scrolled through; the spoiled-card log has all of them."""
 
