@@ -23,9 +23,9 @@ from card_personalization.station.card_keys import ServiceKeys
 from card_personalization.station.faults import CentreRefused, StationError, StationFault
 from card_personalization.station.issuing import Outcome, Station
 from card_personalization.station.journal import Journal
+from card_personalization.station.line import READERS_MAX
 from card_personalization.station.lot import Lot
 from card_personalization.station.mailing import MailerBook, MailerFile, MailerPrinter
-from card_personalization.station.line import READERS_MAX
 from card_personalization.station.orders import OrderList
 from card_personalization.station.pin_letter import PinLetter
 from card_personalization.station.ports import Hopper
