@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         log_format=LogFormat.JSON,
         iso8583_listen=ListenAddress("127.0.0.1", 8583),
         http_listen=ListenAddress("127.0.0.1", 8580),
+        daily_at=time(3),
         hsm_address=f"unix:{default_home({})}/hsm.sock",
     )
 
@@ -39,6 +41,8 @@ ACCEPTED = [
     ({"SPK_DSN": "postgresql://u@h/d"}, "dsn", "postgresql://u@h/d"),
     ({"SPK_DSN": "  "}, "dsn", None),
     ({"SPK_TIME_ZONE": "Asia/Yekaterinburg"}, "time_zone", "Asia/Yekaterinburg"),
+    ({"SPK_DAILY_AT": "23:45"}, "daily_at", time(23, 45)),
+    ({"SPK_DAILY_AT": "off"}, "daily_at", None),
     ({"SPK_LOG_LEVEL": "DEBUG"}, "log_level", LogLevel.DEBUG),
     ({"SPK_LOG_FORMAT": "console"}, "log_format", LogFormat.CONSOLE),
     ({"SPK_ISO8583_LISTEN": "0.0.0.0:0"}, "iso8583_listen", ListenAddress("0.0.0.0", 0)),  # noqa: S104 - read, not listened on
@@ -64,6 +68,7 @@ REFUSED = [
     ({"SPK_ISO8583_LISTEN": "8583"}, "SPK_ISO8583_LISTEN=8583 must be host:port"),
     ({"SPK_HTTP_LISTEN": "localhost:65536"}, "SPK_HTTP_LISTEN"),
     ({"SPK_HTTP_LISTEN": "localhost:٣"}, "SPK_HTTP_LISTEN"),
+    ({"SPK_DAILY_AT": "24:00"}, "SPK_DAILY_AT=24:00 must be an hour such as 03:00, or off"),
     ({"SPK_HOME": __file__}, "is a file; give the path of a folder"),
 ]
 
