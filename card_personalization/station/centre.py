@@ -32,6 +32,8 @@ from processing.wire.api import (
     IssuedCard,
     IssueReport,
     OrderRequest,
+    OwnPinReport,
+    PinChallenge,
     Problem,
     ProblemType,
 )
@@ -175,6 +177,19 @@ class CentreClient:
     def passport(self, card_id: UUID) -> bytes:
         """Return the social passport that belongs on a card that is ordered or issued."""
         return self._ask("POST", f"/cards/{card_id}/passport", CardPassport).passport
+
+    def ask_own_pin(self, card_id: UUID) -> PinChallenge | None:
+        """Return what a card has to sign after its holder's own PIN; None: no such card."""
+        try:
+            return self._ask("POST", f"/cards/{card_id}/pin-challenge", PinChallenge)
+        except CentreRefused as refusal:
+            if refusal.problem.kind is ProblemType.CARD_UNKNOWN:
+                return None
+            raise
+
+    def own_pin(self, card_id: UUID, proof: bytes) -> CardStatus:
+        """Report that the holder's own PIN is on the card, which signed after it."""
+        return self._ask("POST", f"/cards/{card_id}/own-pin", CardStatus, OwnPinReport(proof=proof))
 
     def block(self, card_id: UUID) -> CardStatus:
         """Block a card at once."""

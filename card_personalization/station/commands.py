@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 from uuid import UUID
@@ -48,6 +48,10 @@ TokenFile = Annotated[
     ),
 ]
 
+TransportPin = Annotated[
+    bool, Parameter(help="Its PIN is the last six digits of its number until the holder's own.")
+]
+
 
 class CommandFailed(Exception):
     """A foreseen error in the words of the language asked for."""
@@ -69,6 +73,7 @@ def issue(
     pin_file: Annotated[
         Path | None, Parameter(help="Write PIN and PUK there, for your eyes only; else shown once.")
     ] = None,
+    transport_pin: TransportPin = False,
     factory_key_file: Annotated[
         Path | None, Parameter(help="The lot's factory key of slot 9B, hexadecimal.")
     ] = None,
@@ -103,7 +108,8 @@ def issue(
             # Found out now, before anything is written to the card.
             raise StationError(StationFault.FILE_EXISTS, path=str(pin_file))
         lot = Lot(factory_key=read_factory_key(factory_key_file))
-        station = Station(journal, ServiceKeys(service), lot, hand_over, client)
+        keys = ServiceKeys(service)
+        station = Station(journal, keys, lot, hand_over, client, transport_pins=transport_pin)
         request = OrderRequest(snils=snils, citizen_id=citizen, replace=replace)
         orders = WalkIn(client, request)
         try:
@@ -127,6 +133,7 @@ def report(
     *,
     reader: Reader = None,
     soft: Soft = None,
+    transport_pin: TransportPin = False,
     centre: Centre = DEFAULT_CENTRE,
     token_file: TokenFile = None,
     lang: Lang = "ru",
@@ -158,6 +165,7 @@ def report(
                 certificate_tap=certificates[Slot.CARD_AUTHENTICATION],
                 certificate_pin=certificates[Slot.AUTHENTICATION],
                 proof=sign_proof(card, order),
+                pin_is_transport=transport_pin,
             ),
         )
     _print_issued(issued, lang)
@@ -196,26 +204,40 @@ def blank(
         print(path)
 
 
-@app.command
-def change_pin(
+@app.command(name="change-pin")
+def change_pin_of_card(
     *,
     reader: Reader = None,
     soft: Soft = None,
     pin_file: Annotated[Path | None, Parameter(help="File with the PIN; else asked for.")] = None,
     new_pin_file: Annotated[Path | None, Parameter(help="File with the new PIN.")] = None,
+    centre: Centre = DEFAULT_CENTRE,
+    token_file: TokenFile = None,
     lang: Lang = "ru",
 ) -> None:
-    """Change a card's PIN; a wrong one costs an attempt, and those left are shown."""
+    """Change a card's PIN; a wrong one costs an attempt, and those left are shown.
+
+    A transport PIN is not asked for, and wants the station's token: from its change on the centre
+    takes the card's PIN. If that broke off, repeat it with the same new PIN.
+    """
+    from card_personalization.station.centre import CentreClient, read_token
+    from card_personalization.station.own_pin import change_pin
+
     ru = lang == "ru"
-    with in_words(lang), card_at(reader, soft) as card:
-        card.select()
-        old = read_code("Нынешний ПИН-код: " if ru else "PIN now: ", pin_file)
-        new = read_code("Новый ПИН-код: " if ru else "New PIN: ", new_pin_file, repeat=lang)
-        try:
-            card.change_pin(old, new)
-        except ValueError:
-            raise StationError(StationFault.PIN_FORM) from None
+    with in_words(lang), ExitStack() as stack:
+        client = None
+        if token_file is not None:
+            client = stack.enter_context(CentreClient(centre, read_token(token_file)))
+        was_transport = change_pin(
+            stack.enter_context(card_at(reader, soft)),
+            client,
+            lambda: read_code("Нынешний ПИН-код: " if ru else "PIN now: ", pin_file),
+            lambda: read_code("Новый ПИН-код: " if ru else "New PIN: ", new_pin_file, repeat=lang),
+        )
     print("ПИН-код изменён" if ru else "The PIN is changed")
+    if was_transport:
+        ru_told, en_told = "Центр принимает ПИН-код этой карты", "The centre takes this card's PIN"
+        print(ru_told if ru else en_told)
 
 
 @app.command

@@ -38,6 +38,8 @@ class StationFault(StrEnum):
     FILE_EXISTS = "file_exists"
     DRAWER = "drawer"
     PIN_FORM = "pin_form"
+    PIN_TRANSPORT = "pin_transport"
+    PIN_AT_CENTRE = "pin_at_centre"
     FACE_UNPRINTABLE = "face_unprintable"
     FACE_LETTERS = "face_letters"
     PHOTO_UNUSABLE = "photo_unusable"
@@ -121,6 +123,16 @@ TEXTS: Final[dict[StationFault, FaultText]] = {
     StationFault.PIN_FORM: FaultText(
         "ПИН-код состоит из 6–8 цифр. Попытка не потрачена",
         "A PIN has 6 to 8 digits. No attempt was lost",
+    ),
+    StationFault.PIN_TRANSPORT: FaultText(
+        "Это транспортный ПИН-код, он напечатан на карте. Нужен другой. Карта не изменена",
+        "This is the transport PIN, which is printed on the card. Take another. Nothing is changed",
+    ),
+    StationFault.PIN_AT_CENTRE: FaultText(
+        "У карты транспортный ПИН-код. Его меняют с ведома центра: укажите --token-file. Карта не "
+        "изменена",
+        "The card has its transport PIN. It is changed with the centre's knowledge: give "
+        "--token-file. The card is not changed",
     ),
     StationFault.FACE_UNPRINTABLE: FaultText(
         "Имя пусто или не помещается на карту (больше {length} знаков). Исправьте запись регистра",

@@ -67,7 +67,7 @@ from card_personalization.station.journal import (
 )
 from card_personalization.station.lot import Lot
 from card_personalization.station.orders import OrderSource
-from card_personalization.station.pin_letter import PinLetter, draw_letter
+from card_personalization.station.pin_letter import PinLetter, draw_letter, transport_letter
 from card_personalization.station.sealing import open_codes, seal_codes
 from card_personalization.station.steps import Step
 from card_personalization.station.writing import Bench, VerifiedCard, finish, load, verify
@@ -210,7 +210,10 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 class Station:
-    """A station at work. `centre` None: a bureau without a line to it, whose reports wait."""
+    """A station at work. `centre` None: a bureau without a line to it, whose reports wait.
+
+    With `transport_pins` the cards that it begins go out with their transport PIN, no letter.
+    """
 
     def __init__(
         self,
@@ -219,7 +222,11 @@ class Station:
         lot: Lot,
         hand_over: HandOver,
         centre: CentreDesk | None,
+        *,
+        transport_pins: bool = False,
     ) -> None:
+        self._draw_codes = transport_letter if transport_pins else draw_letter
+        self._transport_pins = transport_pins
         self.journal = journal
         self._keys = keys
         self._lot = lot
@@ -366,7 +373,9 @@ class Station:
             made = load(bench, order, self._keys, self._centre, self._lot, try_room=try_room)
             self._roomy.add(kind)
             secrets = self._keys.secrets(order, channel=channel)
-            letter = letter or draw_letter(order.card_number)
+            # What a broken-off run drew stays, so that a card has one PIN.
+            pin_is_transport = self._transport_pins if loaded is None else loaded.pin_is_transport
+            letter = letter or self._draw_codes(order.card_number)
             loaded = Loaded(
                 at_ms=now_ms(),
                 order_id=order.order_id,
@@ -374,6 +383,7 @@ class Station:
                 codes=seal_codes(letter, secrets.management_key, job.guid),
                 card_master=secrets.card_master,
                 attestations=made.attestations,
+                pin_is_transport=pin_is_transport,
             )
             self.journal.write(loaded, sync=True)
             finish(bench, secrets, letter)
@@ -405,14 +415,15 @@ class Station:
             raise AssertionError("only a verified card is settled")
         if not job.letter_given:
             on_step(Step.LETTER)
-            # A letter that is drawn in this very run was never printed.
-            again = letter is None
-            self._hand_over(letter or self._letter_of(job, loaded), again)
+            if not loaded.pin_is_transport:
+                # A letter that is drawn in this very run was never printed.
+                again = letter is None
+                self._hand_over(letter or self._letter_of(job, loaded), again)
             self.journal.write(LetterGiven(at_ms=now_ms(), order_id=order.order_id))
         if self._centre is None:
             return Served(outcome=Outcome.WRITTEN, order=order)
         on_step(Step.REPORT)
-        issued = self._centre.report(order.order_id, report_of(verified, loaded.card_master))
+        issued = self._centre.report(order.order_id, report_of(verified, loaded))
         self.journal.write(Issued(at_ms=now_ms(), order_id=order.order_id))
         return Served(outcome=Outcome.ISSUED, order=order, issued=issued)
 
@@ -538,13 +549,14 @@ def chip_of(identity: CardIdentity) -> str:
     return "" if identity.serial is None else f"{identity.family}:{identity.serial}"
 
 
-def report_of(verified: Verified, card_master: int) -> IssueReport:
+def report_of(verified: Verified, loaded: Loaded) -> IssueReport:
     """The report of a verified card."""
     return IssueReport(
         certificate_tap=verified.certificate_tap,
         certificate_pin=verified.certificate_pin,
         proof=verified.proof,
-        card_master=card_master,
+        card_master=loaded.card_master,
+        pin_is_transport=loaded.pin_is_transport,
     )
 
 

@@ -69,6 +69,7 @@ class Loaded(_Record, tag="loaded", frozen=True):
     """Keys and objects are on the card; `codes` are PIN and PUK, sealed.
 
     `attestations` are the card's proofs that it made its keys (DER: certificate, device's, …).
+    With `pin_is_transport` its PIN is its transport PIN, and no letter tells it.
     """
 
     order_id: UUID
@@ -76,6 +77,7 @@ class Loaded(_Record, tag="loaded", frozen=True):
     codes: bytes
     card_master: int
     attestations: tuple[bytes, ...] = ()
+    pin_is_transport: bool = False
 
 
 class Verified(_Record, tag="verified", frozen=True):

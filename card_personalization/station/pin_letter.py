@@ -12,6 +12,7 @@ import msgspec
 
 from card_personalization.chip.errors import Language
 from card_personalization.station.faults import StationError, StationFault
+from processing.wire.api import transport_pin
 
 PIN_DIGITS: Final = 6
 PUK_DIGITS: Final = 8
@@ -43,6 +44,14 @@ def draw_letter(card_number: str) -> PinLetter:
     while is_obvious(pin):
         pin = _draw(PIN_DIGITS)
     return PinLetter(card_number, pin, _draw(PUK_DIGITS))
+
+
+def transport_letter(card_number: str) -> PinLetter:
+    """Return the codes of a card that goes out with its transport PIN, which is printed nowhere.
+
+    Its PUK is random and nobody is told it.
+    """
+    return PinLetter(card_number, transport_pin(card_number), _draw(PUK_DIGITS))
 
 
 def is_obvious(pin: str) -> bool:

@@ -61,6 +61,8 @@ class WorkshopSettings:
         make_here: With a batch file without keys: have keys certified over the line.
         mailers: Write PIN mailers into this folder, one file each.
         printer: Print PIN mailers with this command, such as 'lp -d mailers'.
+        transport_pin: Print no mailers: cards go out with a transport PIN, the last six digits of
+            their number, which the holder changes (spk card change-pin) before any PIN counts.
         phone: Whom to call when card or mailer are lost, as printed.
         factory_key_file: The lot's factory key, hexadecimal.
         factory_keys: The maker's list of keys, one card a line.
@@ -78,6 +80,7 @@ class WorkshopSettings:
     make_here: bool = False
     mailers: Path | None = None
     printer: str | None = None
+    transport_pin: bool = False
     phone: str = ""
     factory_key_file: Path | None = None
     factory_keys: Path | None = None
@@ -145,7 +148,14 @@ def open_workshop(settings: WorkshopSettings, environ: Mapping[str, str]) -> Ite
             factory_keys=_read_factory_list(settings.factory_keys),
             authorities=_read_authorities(settings.attested_by),
         )
-        station = Station(journal, keys, lot, _hand_over(settings, folder), centre)
+        station = Station(
+            journal,
+            keys,
+            lot,
+            _hand_over(settings, folder),
+            centre,
+            transport_pins=settings.transport_pin,
+        )
         yield Workshop(station, centre, bureau, settings.lang)
 
 

@@ -115,7 +115,7 @@ class Engine:
             asker.answered(_undecided(request, Outcome.MALFORMED, {"field": "48.ST"}))
         elif not self._batcher.admits():
             asker.answered(_undecided(request, Outcome.TRY_LATER))
-        elif (card := self._cards.known(request.card_id)) is not None:
+        elif (card := self._cards.known(request.card_id, request.evidence)) is not None:
             self._queue(request, first_right, asker, card)
         else:
             self._errands.start(self._look_up_card(request, first_right, asker))
@@ -123,7 +123,7 @@ class Engine:
     async def _look_up_card(self, request: Request, first_right: int, asker: Asker) -> None:
         """Go on with a request whose card was not seen lately."""
         try:
-            card = await self._cards.card(request.card_id)
+            card = await self._cards.card(request.card_id, request.evidence)
             if self._batcher.admits():
                 self._queue(request, first_right, asker, card)
                 return

@@ -19,6 +19,8 @@ class Proof(IntEnum):
     RIGHT = 1
     CARD_UNKNOWN = 2
     WRONG = 3
+    TRANSPORT_PIN = 4
+    """The PIN is one that the card's printed number tells: a signature after it proves nothing."""
 
 
 class Asker(Protocol):
@@ -32,13 +34,14 @@ class CardKey(msgspec.Struct, frozen=True):
     """A card's public keys (uncompressed P-256 points) and whose card it is.
 
     They never change for a card's GUID: a new key is a new card. A temporary card, which is a code
-    on paper, has no key of a PIN.
+    on paper, has no key of a PIN; nor is one told of a card that has its transport PIN still.
     """
 
     card_id: bytes
     holder_id: bytes
     tap: bytes
     pin: bytes | None
+    pin_is_transport: bool = False
 
 
 class Case(msgspec.Struct, frozen=True, eq=False, gc=False):

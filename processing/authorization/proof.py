@@ -38,7 +38,7 @@ _S_PLAIN: Final = b"\x02\x20"
 _NONE: Final = Evidence.NONE
 _PIN: Final = Evidence.PIN
 _CODE: Final = IdentifierKind.QR_CERTIFICATE
-_NOT_NEEDED, _RIGHT, _CARD_UNKNOWN, _WRONG = Proof
+_NOT_NEEDED, _RIGHT, _CARD_UNKNOWN, _WRONG, _TRANSPORT_PIN = Proof
 
 LoadCard = Callable[[bytes], Awaitable[CardKey | None]]
 """Looks one card up by its GUID; None when it is not registered."""
@@ -47,11 +47,13 @@ LoadCard = Callable[[bytes], Awaitable[CardKey | None]]
 class KnownCard:
     """One card's keys, parsed when first used, and the bucket of the card's own holder."""
 
-    __slots__ = ("_pin", "_tap", "bucket", "key")
+    __slots__ = ("_pin", "_tap", "bucket", "is_code", "key", "pin_is_transport")
 
     def __init__(self, key: CardKey) -> None:
         self.key = key
         self.bucket = bucket_of(key.holder_id)
+        self.pin_is_transport = key.pin_is_transport
+        self.is_code = key.pin is None and not key.pin_is_transport
         self._tap: Verify | None = None
         self._pin: Verify | None = None
 
@@ -62,7 +64,7 @@ class KnownCard:
         if signature[32:] > _HALF_ORDER:
             return False
         # A code on paper can be copied: it must not pass for a chip, nor a chip for it.
-        if (request.identifier_kind is _CODE) is not (self.key.pin is None):
+        if (request.identifier_kind is _CODE) is not self.is_code:
             return False
         if request.evidence is _PIN:
             if self.key.pin is None:
@@ -85,8 +87,9 @@ def der_signature(signature: bytes) -> bytes:
 class CardCache:
     """Cards seen lately, the longest unused leaving first.
 
-    An unknown card is not remembered: it may be issued the next moment. Blocking is no matter of
-    this cache; the rules read a card's state from the database every time.
+    An unknown card is not remembered: it may be issued the next moment. Nor is it that a PIN is a
+    transport PIN: its holder may change it the next moment, so a PIN has it looked up again.
+    Blocking is no matter of this cache; the rules read a card's state from the database every time.
     """
 
     def __init__(self, load: LoadCard, cards_max: int = CARDS_CACHED_MAX) -> None:
@@ -98,17 +101,18 @@ class CardCache:
     def __len__(self) -> int:
         return len(self._cards)
 
-    def known(self, card_id: bytes) -> KnownCard | None:
-        """Return the card if it was seen lately, without asking anybody."""
+    def known(self, card_id: bytes, evidence: Evidence = _NONE) -> KnownCard | None:
+        """Return the card if enough is known of it for this evidence, without asking anybody."""
         card = self._cards.get(card_id)
-        if card is not None:
-            self._cards.move_to_end(card_id)
-        return card
+        if card is None:
+            return None
+        self._cards.move_to_end(card_id)
+        return None if card.pin_is_transport and evidence is _PIN else card
 
-    async def card(self, card_id: bytes) -> KnownCard | None:
+    async def card(self, card_id: bytes, evidence: Evidence = _NONE) -> KnownCard | None:
         """Look up the card with this GUID (16 bytes); None when it is not registered."""
         async with self._lookups:
-            if (known := self.known(card_id)) is not None:
+            if (known := self.known(card_id, evidence)) is not None:
                 # Somebody with the same card was before in the queue.
                 return known
             loaded = await self._load(card_id)
@@ -126,4 +130,6 @@ def check_proof(request: Request, digest: bytes, card: KnownCard | None) -> Proo
         return _NOT_NEEDED
     if card is None:
         return _CARD_UNKNOWN
+    if card.pin_is_transport and request.evidence is _PIN:
+        return _TRANSPORT_PIN
     return _RIGHT if card.proves(request, digest) else _WRONG

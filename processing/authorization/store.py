@@ -33,7 +33,10 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 _AUTHORIZE: Final = f"SELECT * FROM engine.authorize($1, $2, $3, $4, {batch_parameters(5)})"  # noqa: S608
 _CARD: Final = """
-    SELECT card_id, holder_id, public_key_tap, public_key_pin FROM cards.card WHERE card_id = $1
+    SELECT
+        card_id, holder_id, public_key_tap,
+        CASE WHEN NOT pin_is_transport THEN public_key_pin END AS public_key_pin, pin_is_transport
+    FROM cards.card WHERE card_id = $1
 """
 _RIGHTS: Final = "SELECT * FROM engine.rights_of($1, $2, $3, $4, $5, $6)"
 
@@ -68,6 +71,7 @@ class AuthorizationStore:
             row["holder_id"].bytes,
             row["public_key_tap"],
             row["public_key_pin"],
+            row["pin_is_transport"],
         )
 
     async def authorize(

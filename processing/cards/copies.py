@@ -31,9 +31,9 @@ _CARD: Final = "SELECT c AS card, c.version FROM cards.card AS c WHERE c.card_id
 _AUTHORITIES: Final = """
     SELECT e AS authority, e.bucket FROM cards.authority_elsewhere AS e WHERE e.card_id = $1
 """
-_STATE: Final = "SELECT state, version FROM cards.card WHERE card_id = $1"
+_STATE: Final = "SELECT state, version, pin_is_transport FROM cards.card WHERE card_id = $1"
 _ACCEPT: Final = "SELECT cards.accept_copy($1, $2)"
-_ACCEPT_STATE: Final = "SELECT cards.accept_state($1, $2, $3)"
+_ACCEPT_STATE: Final = "SELECT cards.accept_state($1, $2, $3, $4)"
 _BLOCK_COPY: Final = "SELECT cards.block_copy($1)"
 _DONE: Final = "DELETE FROM cards.delivery WHERE card_id = $1 AND version <= $2"
 
@@ -87,6 +87,13 @@ class CopiedCards(CardStore):
         if result is LendResult.LENT:
             await self.deliver()
         return result
+
+    async def set_own_pin(self, card_id: UUID, challenge: bytes, by: str) -> bool:
+        """As `CardStore.set_own_pin`; a database that is away learns of it when it is back."""
+        changed = await super().set_own_pin(card_id, challenge, by)
+        if changed:
+            await self.deliver()
+        return changed
 
     async def expire(self, on: date) -> int:
         """As `CardStore.expire`; a database that is away learns of it when it is back."""
@@ -144,9 +151,7 @@ class CopiedCards(CardStore):
             try:
                 async with pool.connection() as connection:
                     complete &= bool(
-                        await connection.fetchval(
-                            _ACCEPT_STATE, card_id, row["state"], row["version"]
-                        )
+                        await connection.fetchval(_ACCEPT_STATE, card_id, *row.values())
                     )
             except DatabaseError:
                 away.append(number)

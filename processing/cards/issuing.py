@@ -27,6 +27,7 @@ from processing.cards.model import (
     OrderResult,
     Refusal,
 )
+from processing.cards.own_pin import ask_own_pin, set_own_pin
 from processing.cards.passport import Passports
 from processing.cards.report_check import IssuingAuthority, check_report
 from processing.cards.signing import SignDocument
@@ -43,6 +44,7 @@ from processing.wire.api import (
     IssueReport,
     LentCard,
     OrderRequest,
+    PinChallenge,
     ProblemType,
 )
 
@@ -164,6 +166,18 @@ class Issuing:
         if passport is None:
             return Refusal(ProblemType.CARD_UNKNOWN)
         return CardPassport(passport=passport)
+
+    async def ask_own_pin(self, card_id: UUID) -> PinChallenge | Refusal:
+        """Return what a card has to sign after its holder's own PIN."""
+        return await ask_own_pin(self._store, card_id, self._now())
+
+    async def set_own_pin(
+        self, station_id: str, card_id: UUID, proof: bytes
+    ) -> CardStatus | Refusal:
+        """Take note of the holder's own PIN (`processing.cards.own_pin`)."""
+        by = f"station {station_id}"
+        card = await set_own_pin(self._store, card_id, proof, by, self._now())
+        return card if isinstance(card, Refusal) else _card_status(card)
 
     async def block(self, station_id: str, card_id: UUID) -> CardStatus | Refusal:
         """Block a card at once, everywhere it may act; one that cannot act stays what it is."""

@@ -114,6 +114,18 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     state: CardCode
     valid_to: date
     card_master: int = 1
+    pin_is_transport: bool = False
+
+
+class PinInQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """A card that has its transport PIN still, and what it was asked to sign after another.
+
+    `public_key_pin` is the key that must have signed (an uncompressed point).
+    """
+
+    public_key_pin: bytes
+    challenge: bytes
+    asked_at: datetime
 
 
 class WrittenCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +139,7 @@ class WrittenCard(msgspec.Struct, frozen=True, kw_only=True):
     certificate_tap: bytes
     certificate_pin: bytes
     card_master: int = 1
+    pin_is_transport: bool = False
 
 
 class LifeStep(msgspec.Struct, frozen=True, kw_only=True):

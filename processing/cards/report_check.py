@@ -53,7 +53,7 @@ def check_report(
     if tap == pin:
         reason = "both slots hold the same key; each slot makes its own"
         return Refusal(ProblemType.CERTIFICATE_WRONG, "certificate_pin", reason)
-    if not _proves(tap, issuing_proof_digest(order.order_id, order.challenge), report.proof):
+    if not proves(tap, issuing_proof_digest(order.order_id, order.challenge), report.proof):
         reason = "no signature by the key of certificate_tap over this order's challenge"
         return Refusal(ProblemType.PROOF_WRONG, "proof", reason)
     return WrittenCard(
@@ -62,6 +62,7 @@ def check_report(
         certificate_tap=report.certificate_tap,
         certificate_pin=report.certificate_pin,
         card_master=report.card_master,
+        pin_is_transport=report.pin_is_transport,
     )
 
 
@@ -124,7 +125,8 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _proves(point: bytes, digest: bytes, signature: bytes) -> bool:
+def proves(point: bytes, digest: bytes, signature: bytes) -> bool:
+    """Whether r‖s (64 bytes) over a SHA-256 digest is by the key with this uncompressed point."""
     half = SIGNATURE_BYTES // 2
     r, s = int.from_bytes(signature[:half]), int.from_bytes(signature[half:])
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)

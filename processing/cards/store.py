@@ -25,6 +25,7 @@ from processing.cards.model import (
     Order,
     OrderCode,
     OrderResult,
+    PinInQuestion,
     TemporaryRow,
     WrittenCard,
 )
@@ -37,11 +38,19 @@ EXPIRED_AT_ONCE_MAX: Final = 200
 _CITIZEN: Final = "SELECT * FROM register.issuing_reference($1, $2)"
 _ORDER: Final = "SELECT * FROM cards.order_overview WHERE order_id = $1 AND station_id = $2"
 _ADD_ORDER: Final = "SELECT cards.order_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-_ISSUE: Final = "SELECT cards.issue_card($1, $2, $3, $4, $5, $6, $7, $8)"
+_ISSUE: Final = "SELECT cards.issue_card($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 _GIVE_UP: Final = "SELECT cards.give_up_order($1, $2)"
 _CARD: Final = """
-    SELECT card_id, card_number, state, valid_to, card_master FROM cards.card WHERE card_id = $1
+    SELECT card_id, card_number, state, valid_to, card_master, pin_is_transport
+    FROM cards.card WHERE card_id = $1
 """
+_ASK_OWN_PIN: Final = "SELECT cards.ask_own_pin($1, $2, $3)"
+_PIN_IN_QUESTION: Final = """
+    SELECT c.public_key_pin, p.challenge, p.made_at AS asked_at
+    FROM cards.pin_challenge AS p INNER JOIN cards.card AS c USING (card_id)
+    WHERE card_id = $1 AND c.pin_is_transport
+"""
+_SET_OWN_PIN: Final = "SELECT cards.set_own_pin($1, $2, $3)"
 _MOVE: Final = "SELECT result, from_stage FROM cards.move_card($1, $2, $3, $4)"
 _LEND: Final = "SELECT cards.lend_code($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _CARD_IN_USE: Final = """
@@ -116,6 +125,7 @@ class CardStore:
                 written.certificate_pin,
                 at,
                 on,
+                written.pin_is_transport,
             )
             result = IssueResult(code)
             if result is IssueResult.ISSUED:
@@ -139,7 +149,24 @@ class CardStore:
             state=state,
             valid_to=row["valid_to"],
             card_master=row["card_master"],
+            pin_is_transport=row["pin_is_transport"],
         )
+
+    async def ask_own_pin(self, card_id: UUID, challenge: bytes, at: datetime) -> None:
+        """Keep what a card with a transport PIN has to sign after its holder's own."""
+        await self._value(_ASK_OWN_PIN, card_id, challenge, at)
+
+    async def pin_in_question(self, card_id: UUID) -> PinInQuestion | None:
+        """Return what a card was asked to sign last; None when nothing is awaited of it."""
+        row = await self._row(_PIN_IN_QUESTION, card_id)
+        return None if row is None else PinInQuestion(**dict(row))
+
+    async def set_own_pin(self, card_id: UUID, challenge: bytes, by: str) -> bool:
+        """Take note that the holder's own PIN is on the card, which signed `challenge` after it.
+
+        False, and nothing is changed, when it was asked to sign something else meanwhile.
+        """
+        return bool(await self._value(_SET_OWN_PIN, card_id, challenge, by))
 
     async def move(self, card_id: UUID, to: Stage, by: str, reason: str) -> Move:
         """Move a card on in its life, everywhere and written down; again is harmless.

@@ -17,6 +17,8 @@
 | POST /issuing/v1/blanks/count | `BlankBalance` |
 | GET /issuing/v1/cards/{card_id} | `CardStatus` |
 | POST /issuing/v1/cards/{card_id}/passport | `CardPassport` |
+| POST /issuing/v1/cards/{card_id}/pin-challenge | `PinChallenge` |
+| POST /issuing/v1/cards/{card_id}/own-pin | `CardStatus` |
 | POST /issuing/v1/cards/{card_id}/block | `CardStatus` |
 | POST /issuing/v1/cards/{card_id}/lost | 201 `LentCard` |
 
@@ -38,7 +40,15 @@ from aiohttp import web
 from processing.cards.issuing import Issuing
 from processing.cards.model import Refusal
 from processing.gateways.problems import at_most, problem_response, refusal_response
-from processing.wire.api import Body, IssueReport, LossReport, OrderRequest, ProblemType, problem
+from processing.wire.api import (
+    Body,
+    IssueReport,
+    LossReport,
+    OrderRequest,
+    OwnPinReport,
+    ProblemType,
+    problem,
+)
 from processing.wire.batches import BlankCount, FaceRequest, SpoiledReport, StageReport
 
 REQUESTS_CONCURRENT_MAX: Final = 32
@@ -71,6 +81,8 @@ def issuing_application(issuing: Issuing) -> web.Application:
     app.router.add_post("/blanks/count", _post_count)
     app.router.add_get("/cards/{card_id}", _get_card)
     app.router.add_post("/cards/{card_id}/passport", _post_passport)
+    app.router.add_post("/cards/{card_id}/pin-challenge", _post_pin_challenge)
+    app.router.add_post("/cards/{card_id}/own-pin", _post_own_pin)
     app.router.add_post("/cards/{card_id}/block", _post_block)
     app.router.add_post("/cards/{card_id}/lost", _post_lost)
     return app
@@ -145,6 +157,24 @@ async def _post_passport(request: web.Request) -> web.Response:
     if isinstance(card_id, Refusal):
         return refusal_response(card_id)
     return _answer(await request.app[_ISSUING].passport(card_id, request[_STATION]))
+
+
+async def _post_pin_challenge(request: web.Request) -> web.Response:
+    card_id = _uuid(request, "card_id", ProblemType.CARD_UNKNOWN)
+    if isinstance(card_id, Refusal):
+        return refusal_response(card_id)
+    return _answer(await request.app[_ISSUING].ask_own_pin(card_id))
+
+
+async def _post_own_pin(request: web.Request) -> web.Response:
+    card_id = _uuid(request, "card_id", ProblemType.CARD_UNKNOWN)
+    if isinstance(card_id, Refusal):
+        return refusal_response(card_id)
+    body = await _body(request, OwnPinReport)
+    if isinstance(body, Refusal):
+        return refusal_response(body)
+    issuing = request.app[_ISSUING]
+    return _answer(await issuing.set_own_pin(request[_STATION], card_id, body.proof))
 
 
 async def _post_lost(request: web.Request) -> web.Response:

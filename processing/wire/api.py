@@ -30,7 +30,11 @@ PROBLEM_TYPE_PREFIX: Final = "urn:spk:problem:"
 REASON_LENGTH_MAX: Final = 300
 """Longest reason of a step in a card's life."""
 
+TRANSPORT_PIN_DIGITS: Final = 6
+"""A transport PIN is the last digits of the number that is printed on the card."""
+
 _PROOF_TAG: Final = b"spk issuing proof v1"
+_OWN_PIN_TAG: Final = b"spk own pin v1"
 
 Certificate = Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
 Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
@@ -73,13 +77,16 @@ class IssueReport(Body, frozen=True):
 
     The certificates (DER) are those of slots 9E (tap) and 9A (PIN). `proof` is the signature by
     slot 9E over `issuing_proof_digest`: raw r‖s, 64 bytes. `card_master` is the generation of the
-    card master that the card's 9B key comes from.
+    card master that the card's 9B key comes from. With `pin_is_transport` the card's PIN is the one
+    that its number tells (`transport_pin`): until its holder has set another, the centre takes no
+    PIN of this card.
     """
 
     certificate_tap: Certificate
     certificate_pin: Certificate
     proof: Signature
     card_master: Annotated[int, Meta(ge=1, le=255)] = 1
+    pin_is_transport: bool = False
 
 
 class CardOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +135,29 @@ class CardStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: CardState
     valid_to: date
     card_master: int = 1
+    pin_is_transport: bool = False
+
+
+class PinChallenge(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /issuing/v1/cards/{card_id}/pin-challenge: what 9A has to sign after the new PIN.
+
+    Asking again gives another, and the one before ends. Without `pin_is_transport` there is nothing
+    to report, and what is signed counts for nothing.
+    """
+
+    card_id: UUID
+    card_number: str
+    pin_is_transport: bool
+    challenge: Challenge
+
+
+class OwnPinReport(Body, frozen=True):
+    """POST /issuing/v1/cards/{card_id}/own-pin: the holder set a PIN of their own.
+
+    `proof` is the signature by slot 9A over `own_pin_digest`, made after the new PIN: raw r‖s.
+    """
+
+    proof: Signature
 
 
 class LossReport(Body, frozen=True):
@@ -201,6 +231,7 @@ class ProblemType(StrEnum):
     BATCH_FINISHED = "batch-finished"
     CERTIFICATE_WRONG = "certificate-wrong"
     PROOF_WRONG = "proof-wrong"
+    PIN_PROOF_WRONG = "pin-proof-wrong"
     CARD_UNKNOWN = "card-unknown"
     CARD_NOT_IN_USE = "card-not-in-use"
     TRY_LATER = "try-later"
@@ -260,6 +291,19 @@ def issuing_proof_digest(order_id: UUID, challenge: bytes) -> bytes:
     SHA-256 over the ASCII tag `spk issuing proof v1`, the order's 16 bytes and its challenge.
     """
     return hashlib.sha256(_PROOF_TAG + order_id.bytes + challenge).digest()
+
+
+def transport_pin(card_number: str) -> str:
+    """Return the transport PIN of the card with this number: what its face tells everybody."""
+    return card_number[-TRANSPORT_PIN_DIGITS:]
+
+
+def own_pin_digest(card_id: UUID, challenge: bytes) -> bytes:
+    """Return what a card signs with slot 9A after its holder's own PIN: 32 bytes.
+
+    SHA-256 over the ASCII tag `spk own pin v1`, the card's 16 bytes and the centre's challenge.
+    """
+    return hashlib.sha256(_OWN_PIN_TAG + card_id.bytes + challenge).digest()
 
 
 PROBLEMS: Final[dict[ProblemType, ProblemText]] = {
@@ -388,6 +432,13 @@ PROBLEMS: Final[dict[ProblemType, ProblemText]] = {
         "Повторите отчёт с картой в считывателе; если не помогло, выпустите карту заново",
         "The card did not prove that it holds its key",
         "Report again with the card at the reader; if that fails, issue it anew",
+    ),
+    ProblemType.PIN_PROOF_WRONG: ProblemText(
+        422,
+        "Карта не подписала то, о чём центр просил после смены ПИН-кода",
+        "Повторите с картой в считывателе: spk card change-pin",
+        "The card did not sign what the centre asked for after the PIN was changed",
+        "Repeat with the card at the reader: spk card change-pin",
     ),
     ProblemType.CARD_UNKNOWN: ProblemText(
         404,

@@ -17,7 +17,7 @@ EXAMPLES: Final[Mapping[Outcome, tuple[Mapping[str, str], ...]]] = {
     ),
     Outcome.REVERSED_BEFORE: ({}, {"original": "unknown"}),
     Outcome.CARD_UNKNOWN: ({},),
-    Outcome.SIGNATURE_WRONG: ({},),
+    Outcome.SIGNATURE_WRONG: ({}, {"pin": "transport"}),
     Outcome.CARD_BLOCKED: ({"card_state": "2"},),
     Outcome.CARD_EXPIRED: ({"valid_to": "2026-10-31"},),
     Outcome.CARD_NOT_FOR_HOLDER: (

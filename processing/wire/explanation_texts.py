@@ -96,6 +96,16 @@ _VERSION: Final = (
     Sentence("Действует версия {version}", "Version {version} is in force"),
 )
 
+_SIGNATURE: Final = (
+    Sentence(
+        "ПИН-код карты ещё транспортный: он напечатан на ней, и его не принимают",
+        "The card still has its transport PIN, which is printed on it and is not accepted",
+        "Сначала смените транспортный ПИН-код там, где выдают карты; без ПИН-кода карта действует",
+        "First change the transport PIN where cards are handed out; without a PIN the card works",
+        when=(("pin", "transport"),),
+    ),
+)
+
 _EVIDENCE: Final = (
     Sentence(
         "Карту приложили без ПИН-кода",
@@ -305,6 +315,7 @@ SENTENCES: Final[Mapping[Outcome, tuple[Sentence, ...]]] = {
         ),
     ),
     Outcome.CLOCK_WRONG: _CLOCK,
+    Outcome.SIGNATURE_WRONG: _SIGNATURE,
     Outcome.CARD_BLOCKED: (
         Sentence("Состояние карты: {card_state}", "State of the card: {card_state}"),
     ),

@@ -2270,6 +2270,8 @@ CREATE TABLE cards.card (
     represents uuid,
     -- its life is not over, so it may still expire; kept true to its stage in the first database
     live boolean NOT NULL DEFAULT TRUE,
+    -- its PIN is the one that its printed number tells: what is signed after it proves nothing
+    pin_is_transport boolean NOT NULL DEFAULT FALSE CHECK (NOT pin_is_transport OR medium = 1),
     CONSTRAINT only_a_chip_has_a_pin CHECK (
         (medium = 1) = (public_key_pin IS NOT NULL)
         AND (medium = 1) = (certificate_tap IS NOT NULL)
@@ -2280,6 +2282,14 @@ CREATE TABLE cards.card (
 CREATE INDEX card_holder ON cards.card (holder_id);
 -- What is to expire, and whom a renewal campaign is for.
 CREATE INDEX card_live ON cards.card (valid_to, card_id) WHERE live;
+
+-- What a card with a transport PIN has to sign after its holder set one of their own: 32 random
+-- bytes, the last that were asked for. Only in the first database.
+CREATE TABLE cards.pin_challenge (
+    card_id uuid PRIMARY KEY REFERENCES cards.card,
+    challenge bytea NOT NULL CHECK (length(challenge) = 32),
+    made_at timestamptz NOT NULL
+);
 
 CREATE TABLE cards.station (
     station_id text PRIMARY KEY CHECK (station_id ~ '^[A-Za-z0-9-]{1,32}$'),
@@ -3151,6 +3161,7 @@ GRANT USAGE ON SCHEMA cards TO spk_register;
 GRANT USAGE ON SCHEMA register, rights, cards, regulations TO spk_issuing;
 GRANT SELECT ON regulations.region TO spk_issuing;
 GRANT SELECT, INSERT, UPDATE ON cards.card, cards.card_order TO spk_issuing;
+GRANT SELECT, INSERT, UPDATE, DELETE ON cards.pin_challenge TO spk_issuing;
 GRANT SELECT ON cards.station TO spk_issuing;
 GRANT SELECT, INSERT, UPDATE ON rights.card_authority TO spk_issuing;
 

@@ -30,6 +30,7 @@ GRANT USAGE ON SCHEMA cards TO spk_register;
 GRANT USAGE ON SCHEMA register, rights, cards, regulations TO spk_issuing;
 GRANT SELECT ON regulations.region TO spk_issuing;
 GRANT SELECT, INSERT, UPDATE ON cards.card, cards.card_order TO spk_issuing;
+GRANT SELECT, INSERT, UPDATE, DELETE ON cards.pin_challenge TO spk_issuing;
 GRANT SELECT ON cards.station TO spk_issuing;
 GRANT SELECT, INSERT, UPDATE ON rights.card_authority TO spk_issuing;
 

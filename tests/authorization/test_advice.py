@@ -129,6 +129,7 @@ async def test_everything_wrong_at_once_is_recorded(
     [
         (Proof.CARD_UNKNOWN, Evidence.TAP, Outcome.CARD_UNKNOWN),
         (Proof.WRONG, Evidence.TAP, Outcome.SIGNATURE_WRONG),
+        (Proof.TRANSPORT_PIN, Evidence.PIN, Outcome.SIGNATURE_WRONG),
         (Proof.NOT_NEEDED, Evidence.NONE, Outcome.SIGNATURE_WRONG),
     ],
 )

@@ -76,6 +76,7 @@ DECIDED = [
     # card
     ("card unknown", told(proof=Proof.CARD_UNKNOWN), 301, {}, []),
     ("signature wrong", told(proof=Proof.WRONG), 302, {}, []),
+    ("transport PIN", told(proof=Proof.TRANSPORT_PIN), 302, {"pin": "transport"}, []),
     ("unsigned sale", told(evidence=Evidence.NONE, proof=Proof.NOT_NEEDED), 302, {}, []),
     ("card blocked", told(card=BLOCKED_CARD), 303, {"card_state": "2"}, []),
     ("card expired", told(card=EXPIRED_CARD), 304, {"valid_to": "2026-03-01"}, []),

@@ -19,7 +19,10 @@ from tests.authorization.world import HOLDER, inquiry, pills, reversal, sale
 from tests.wire.examples import CARD_SCALAR, ORDER, RECEIPT_SCALAR, point_of, signed
 
 CARD = KnownCard(CardKey(bytes(16), HOLDER.bytes, point_of(CARD_SCALAR), point_of(RECEIPT_SCALAR)))
+FRESH = KnownCard(CardKey(bytes(16), HOLDER.bytes, point_of(CARD_SCALAR), None, True))
+CODE = KnownCard(CardKey(bytes(16), HOLDER.bytes, point_of(CARD_SCALAR), None))
 SALE = signed(sale(1, pills(1, 100)).request)
+WITH_PIN = signed(msgspec.structs.replace(SALE, evidence=Evidence.PIN))
 
 
 def with_s(request: Request, change: Callable[[int], int]) -> Request:
@@ -57,12 +60,10 @@ PROOFS = [
         CARD,
         Proof.WRONG,
     ),
-    (
-        "the tap's key does not prove a PIN",
-        signed(msgspec.structs.replace(SALE, evidence=Evidence.PIN)),
-        CARD,
-        Proof.WRONG,
-    ),
+    ("the tap's key does not prove a PIN", WITH_PIN, CARD, Proof.WRONG),
+    ("a tap of a card with its transport PIN", SALE, FRESH, Proof.RIGHT),
+    ("a transport PIN", WITH_PIN, FRESH, Proof.TRANSPORT_PIN),
+    ("a chip's tap for a code", SALE, CODE, Proof.WRONG),
 ]
 
 

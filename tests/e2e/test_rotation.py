@@ -114,13 +114,18 @@ class House:
             )
         self.town.file(TERMINAL).write_bytes(parameters.encode())
 
-    def issue(self, who: str, *, replace: bool = False) -> None:
+    def issue(self, who: str, *, replace: bool = False, transport_pins: bool = False) -> None:
         """Write a card."""
         self.cards[who] = SoftCard()
         request = OrderRequest(snils=load_cast().member(who).snils, replace=replace)
         with Journal.open(self.town.folder / "station") as journal:
             station = Station(
-                journal, ServiceKeys(self.hsm), Lot(), lambda _letter, _: None, self.client
+                journal,
+                ServiceKeys(self.hsm),
+                Lot(),
+                lambda _letter, _: None,
+                self.client,
+                transport_pins=transport_pins,
             )
             order = WalkIn(self.client, request)
             served = station.serve(client_of(self.cards[who]), order, lambda _: None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
@@ -106,7 +106,9 @@ async def test_a_block_does_not_wait_for_home(town: Databases) -> None:
 async def test_an_older_version_changes_nothing(town: Databases) -> None:
     async with town.by_number[2].connect(Role.OPERATOR) as connection:
         for state, version in ((2, 5), (1, 4), (1, 5)):
-            await connection.execute("SELECT cards.accept_state($1, $2, $3)", CARD, state, version)
+            await connection.execute(
+                "SELECT cards.accept_state($1, $2, $3, FALSE)", CARD, state, version
+            )
     assert await states(town) == [(1, 1, [1]), (2, 5, [2])]
 
 
@@ -175,4 +177,25 @@ async def test_a_card_of_a_batch_works_everywhere_from_its_hand_over_on(town: Da
                 assert await cards.expire(date(2020, 1, 2)) == 1
             states = await town.everywhere(lambda one: one.fetchval(found, card_id))
             assert states == expected, change
+    assert await due(town) == 0
+
+
+async def test_a_holders_own_pin_is_told_late_and_after_a_state(town: Databases) -> None:
+    transport = "UPDATE cards.card SET pin_is_transport = TRUE WHERE card_id = $1"
+    await town.everywhere(lambda one: one.execute(transport, CARD))
+    found = "SELECT pin_is_transport FROM cards.card WHERE card_id = $1"
+    async with town.pools(Role.ISSUING, QUICK, patient=True) as pools:
+        cards = CopiedCards(pools)
+        await cards.ask_own_pin(CARD, bytes(32), datetime.now(UTC))
+        await cut(town, 2)
+        assert await cards.set_own_pin(CARD, bytes(32), "station office-1")
+        assert not await cards.set_own_pin(CARD, bytes(32), "station office-1")
+        await cut(town, 2, allow=True)
+        # The state comes alone, with a later version; the PIN is due still.
+        assert (await block(cards)).done
+        assert await states(town) == [(2, 3, [2]), (2, 3, [2])]
+        assert await town.everywhere(lambda one: one.fetchval(found, CARD)) == [False, True]
+        assert await cards.deliver() == ()
+    assert await town.everywhere(lambda one: one.fetchval(found, CARD)) == [False, False]
+    assert await states(town) == [(2, 3, [2]), (2, 3, [2])]
     assert await due(town) == 0

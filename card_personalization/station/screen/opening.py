@@ -66,11 +66,13 @@ def show_screen(
     readers: Sequence[str], drawer: Path | None, officer: str, settings: WorkshopSettings
 ) -> None:
     """Show the screen until the officer leaves it. StationError, CardError, HsmError."""
-    if settings.printer is None and settings.mailers is None:
+    if settings.printer is None and settings.mailers is None and not settings.transport_pin:
         raise StationError(
             StationFault.CHOICE,
-            ru="ПИН-конверты нельзя показать на этом экране: укажите --printer или --mailers",
-            en="PIN mailers cannot be shown on this screen: give --printer or --mailers",
+            ru="ПИН-конверты нельзя показать на этом экране: укажите --printer или --mailers, "
+            "или --transport-pin",
+            en="PIN mailers cannot be shown on this screen: give --printer, --mailers "
+            "or --transport-pin",
         )
     if not settings.phone.strip():
         raise StationError(

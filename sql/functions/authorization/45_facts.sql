@@ -138,6 +138,9 @@ LANGUAGE sql STABLE AS $$
                         NOT BETWEEN p_posting_date - 3 AND p_posting_date + 1
                         THEN (p_request).business_date END
                 ))
+                WHEN 302 THEN CASE (p_request).proof
+                    WHEN 4 THEN jsonb_build_object('pin', 'transport')
+                END
                 WHEN 303 THEN jsonb_strip_nulls(jsonb_build_object('card_state', (
                     SELECT a.card_state::text FROM rights.card_authority AS a
                     WHERE a.bucket = (p_request).bucket AND a.holder_id = (p_request).holder_id

@@ -11,7 +11,8 @@ CREATE OR REPLACE FUNCTION cards.issue_card(
     p_certificate_tap bytea,
     p_certificate_pin bytea,
     p_issued_at timestamptz,
-    p_on date
+    p_on date,
+    p_pin_is_transport boolean DEFAULT FALSE
 ) RETURNS smallint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -55,11 +56,11 @@ BEGIN
     INSERT INTO cards.card (
         card_id, card_number, holder_id, issuer_region, state, valid_to,
         public_key_tap, public_key_pin, certificate_tap, certificate_pin, issued_at,
-        represents
+        represents, pin_is_transport
     ) VALUES (
         ordered.card_id, ordered.card_number, ordered.citizen_id, ordered.issuer_region,
         first_state, ordered.valid_to, p_public_key_tap, p_public_key_pin, p_certificate_tap,
-        p_certificate_pin, p_issued_at, ordered.represents
+        p_certificate_pin, p_issued_at, ordered.represents, p_pin_is_transport
     );
     WITH represented AS (
         SELECT
@@ -107,8 +108,8 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION cards.issue_card(
-    uuid, text, bytea, bytea, bytea, bytea, timestamptz, date
+    uuid, text, bytea, bytea, bytea, bytea, timestamptz, date, boolean
 ) FROM public;
 GRANT EXECUTE ON FUNCTION cards.issue_card(
-    uuid, text, bytea, bytea, bytea, bytea, timestamptz, date
+    uuid, text, bytea, bytea, bytea, bytea, timestamptz, date, boolean
 ) TO spk_issuing;
