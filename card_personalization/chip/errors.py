@@ -63,6 +63,7 @@ class CardFault(StrEnum):
     FAMILY_WRONG = "family_wrong"
     FIRMWARE_OLD = "firmware_old"
     CARD_TOO_SMALL = "card_too_small"
+    CARD_FULL = "card_full"
     ALREADY_ISSUED = "already_issued"
     CARD_BEGUN = "card_begun"
     FACTORY_KEY_WRONG = "factory_key_wrong"
@@ -205,6 +206,10 @@ TEXTS: Final[dict[CardFault, FaultText]] = {
         "На карте мало места: нужно {needed_bytes} байт, свободно {free_bytes}. Возьмите другую",
         "The card is too small: {needed_bytes} bytes needed, {free_bytes} free. Take another",
     ),
+    CardFault.CARD_FULL: FaultText(
+        "На карте мало места: нужно {needed_bytes} байт. Возьмите другую",
+        "The card is too small: {needed_bytes} bytes needed. Take another",
+    ),
     CardFault.ALREADY_ISSUED: FaultText(
         "Карта уже выпущена (GUID {guid}). Возьмите чистую карту",
         "The card is issued already (GUID {guid}). Take a blank card",
@@ -323,8 +328,12 @@ class CardTooSmall(UnfitCard):
     """The card has no room. `free_bytes` is None where the card cannot be asked."""
 
     def __init__(self, needed_bytes: int, free_bytes: int | None) -> None:
-        free: str | int = "?" if free_bytes is None else free_bytes
-        super().__init__(CardFault.CARD_TOO_SMALL, needed_bytes=needed_bytes, free_bytes=free)
+        if free_bytes is None:
+            super().__init__(CardFault.CARD_FULL, needed_bytes=needed_bytes)
+        else:
+            super().__init__(
+                CardFault.CARD_TOO_SMALL, needed_bytes=needed_bytes, free_bytes=free_bytes
+            )
 
 
 class AlreadyIssued(UnfitCard):

@@ -10,6 +10,7 @@ import msgspec
 from card_personalization.chip.errors import Language
 from card_personalization.station.faults import StationError, StationFault
 from card_personalization.station.journal import BlanksCounted, Closed, Journal, now_ms
+from card_personalization.station.mailing import MAILER_BOOK, MailerBook
 
 CLOSED_FOLDER = "closed"
 NUMBERS_SHOWN_MAX = 10
@@ -65,7 +66,8 @@ def add_blanks(journal: Journal, count: int, note: str) -> Books:
 def close_books(journal: Journal, folder: Path, left: int, by: str) -> Books:
     """Close the books; a copy of the journal stays in `folder`/closed. StationError if not.
 
-    BOOKS_OPEN while a card is unfinished, BOOKS_DIFFER when the count does not add up.
+    BOOKS_OPEN while a card is unfinished, BOOKS_DIFFER when the count does not add up,
+    MAILERS_LEFT while a file holds a mailer.
     """
     with journal.locked():
         jobs = journal.ledger.open_jobs
@@ -82,6 +84,9 @@ def close_books(journal: Journal, folder: Path, left: int, by: str) -> Books:
                 left=left,
                 difference=books.difference,
             )
+        if files := MailerBook(folder / MAILER_BOOK).files:
+            places = ", ".join(sorted({str(path.parent) for path in files.values()}))
+            raise StationError(StationFault.MAILERS_LEFT, count=len(files), places=places)
         at_ms = now_ms()
         record = Closed(
             at_ms=at_ms,

@@ -45,6 +45,7 @@ class StationFault(StrEnum):
     PHOTO_UNUSABLE = "photo_unusable"
     MAILER_PRINTED = "mailer_printed"
     MAILER_SPOILED = "mailer_spoiled"
+    MAILERS_LEFT = "mailers_left"
     PRINTER = "printer"
     JOURNAL = "journal"
     JOURNAL_BUSY = "journal_busy"
@@ -157,6 +158,12 @@ TEXTS: Final[dict[StationFault, FaultText]] = {
         "из принтера: этот ПИН-код больше не печатают, карту надо выпустить заново",
         "Printing the PIN mailer of card {card_number} broke off ({detail}). Destroy what came out "
         "of the printer: this PIN is never printed again, the card has to be issued anew",
+    ),
+    StationFault.MAILERS_LEFT: FaultText(
+        "Смену не закрыть: не стёрты файлы ПИН-конвертов — {count} ({places}). Напечатайте их и "
+        "сотрите: spk station wipe-mailers",
+        "The books cannot be closed: files of PIN mailers not wiped — {count} ({places}). Print "
+        "them and wipe them: spk station wipe-mailers",
     ),
     StationFault.PRINTER: FaultText(
         "Команда печати не запускается ({detail}). Ничего не напечатано; проверьте её и повторите",

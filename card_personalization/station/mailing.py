@@ -27,6 +27,8 @@ PRINT_TIMEOUT_MS: Final = 120_000
 """Longest wait for a printer's command to take a mailer."""
 BOOK_BYTES_MAX: Final = 256 * 1024 * 1024
 """Longest book of mailers, more than a million cards; a longer one is put away and begun anew."""
+MAILER_BOOK: Final = "mailers.jsonl"
+"""What the book of mailers is called in a station's folder."""
 _SAID_LENGTH_MAX: Final = 200
 _OWNER_ONLY: Final = 0o600
 
@@ -38,14 +40,17 @@ class MailerEvent(StrEnum):
     PRINTED = "printed"
     BROKEN_OFF = "broken_off"
     REFUSED = "refused"
+    WIPED = "wiped"
+    GONE = "gone"
 
 
 class BookLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the book: no code, and nobody's name."""
+    """One line of the book: no code, and nobody's name. `file` is where a mailer was written to."""
 
     at: datetime
     card_number: str
     event: MailerEvent
+    file: str = ""
 
 
 class MailerBook:
@@ -60,14 +65,15 @@ class MailerBook:
         # Readers of a batch print at the same time.
         self._lock = threading.Lock()
         self._events: dict[str, list[MailerEvent]] = {}
+        self._files: dict[str, Path] = {}
         for line in self._read():
-            self._events.setdefault(line.card_number, []).append(line.event)
+            self._take(line)
 
-    def begin(self, card_number: str) -> None:
+    def begin(self, card_number: str, file: Path | None = None) -> None:
         """Write down that this mailer is being printed. StationError(MAILER_PRINTED): it was."""
         with self._lock:
             if not self.was_printed(card_number):
-                self._write(card_number, MailerEvent.PRINTING)
+                self._write(card_number, MailerEvent.PRINTING, file)
                 return
             self._write(card_number, MailerEvent.REFUSED)
         raise StationError(
@@ -88,6 +94,29 @@ class MailerBook:
     def is_complete(self, card_number: str) -> bool:
         """Whether the mailer of this card left the station whole."""
         return MailerEvent.PRINTED in self._events.get(card_number, ())
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Files with mailers that were not wiped, by card number."""
+        return dict(self._files)
+
+    def wipe_files(self) -> tuple[int, tuple[str, ...]]:
+        """Wipe every mailer that lies in a file: how many, and the numbers whose file is gone.
+
+        A file that somebody took away is written down as gone, and is not asked for again.
+        StationError(FILE_UNUSABLE).
+        """
+        gone = []
+        files = self.files
+        for number, path in files.items():
+            event = MailerEvent.WIPED
+            if path.exists():
+                wipe(path)
+            else:
+                event = MailerEvent.GONE
+                gone.append(number)
+            self.end(number, event)
+        return len(files) - len(gone), tuple(gone)
 
     def refusals(self, card_number: str | None = None) -> int:
         """How often a second print was asked for, of one card or (None) of all."""
@@ -112,18 +141,26 @@ class MailerBook:
         except msgspec.DecodeError as error:
             raise self._unusable(str(error)) from None
 
-    def _write(self, card_number: str, event: MailerEvent) -> None:
-        line = BookLine(at=self._now(), card_number=card_number, event=event)
+    def _take(self, line: BookLine) -> None:
+        self._events.setdefault(line.card_number, []).append(line.event)
+        if line.event is MailerEvent.PRINTING and line.file:
+            self._files[line.card_number] = Path(line.file)
+        elif line.event in (MailerEvent.WIPED, MailerEvent.GONE):
+            self._files.pop(line.card_number, None)
+
+    def _write(self, card_number: str, event: MailerEvent, file: Path | None = None) -> None:
+        name = "" if file is None else str(file.absolute())
+        line = BookLine(at=self._now(), card_number=card_number, event=event, file=name)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             descriptor = os.open(self._path, flags, _OWNER_ONLY)
-            with os.fdopen(descriptor, "ab") as file:
-                file.write(msgspec.json.encode(line) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            with os.fdopen(descriptor, "ab") as book:
+                book.write(msgspec.json.encode(line) + b"\n")
+                book.flush()
+                os.fsync(book.fileno())
         except OSError as error:
             raise self._unusable(error.strerror or str(error)) from None
-        self._events.setdefault(card_number, []).append(event)
+        self._take(line)
 
     def _unusable(self, detail: str) -> StationError:
         return StationError(StationFault.FILE_UNUSABLE, path=str(self._path), detail=detail)
@@ -205,7 +242,7 @@ class MailerFile:
             return
         pdf = mailer_pdf(letter, self._phone, self._language)
         path = self._folder / f"{letter.card_number}.pdf"
-        self._book.begin(letter.card_number)
+        self._book.begin(letter.card_number, path)
         try:
             write_new_file(path, pdf)
         except StationError:

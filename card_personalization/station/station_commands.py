@@ -25,6 +25,7 @@ from card_personalization.station.faults import StationError, StationFault
 from card_personalization.station.issuing import Outcome, Served, Station
 from card_personalization.station.journal import Job, Journal
 from card_personalization.station.line import READERS_MAX, Line, LineView, ReaderState, ReaderView
+from card_personalization.station.mailing import MAILER_BOOK, MailerBook
 from card_personalization.station.orders import NoOrders, OrderSource
 from card_personalization.station.ports import PcscPort
 from card_personalization.station.workshop import Workshop, WorkshopSettings, open_workshop
@@ -175,6 +176,71 @@ def close(
             if balance.missing:
                 raise CommandFailed(ru if lang == "ru" else en)
     _tell("Смена закрыта" if lang == "ru" else "The books are closed")
+
+
+@app.command
+def wipe_mailers(*, folder: Folder = None, lang: Lang = "ru") -> None:
+    """Overwrite and remove the files that --mailers wrote, once they are printed.
+
+    A disk that moves its blocks about (any SSD) may keep the old ones: prefer --printer.
+    """
+    place = station_folder(folder, os.environ)
+    # Nobody else works here meanwhile.
+    with in_words(lang), Journal.open(place):
+        wiped, gone = MailerBook(place / MAILER_BOOK).wipe_files()
+    _tell(f"Стёрто конвертов: {wiped}" if lang == "ru" else f"Mailers wiped: {wiped}")
+    for number in gone:
+        ru = f"Карта {number}: файла нет на месте, его кто-то убрал"
+        en = f"Card {number}: its file is gone, somebody took it away"
+        _tell(ru if lang == "ru" else en)
+
+
+@app.command
+def face(
+    card: Annotated[str, Parameter(help="Number of a card begun here, or its order's id.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Folder for the PDF and the pictures; must exist.")],
+    phone: Annotated[str, Parameter(help="Whom to call when the card is lost, as printed.")],
+    photos: Annotated[
+        Path | None, Parameter(help="Folder of portraits, named by order or card number.")
+    ] = None,
+    by: Annotated[str, Parameter(help="Who prints it; default: this account.")] = "",
+    centre: Centre = DEFAULT_CENTRE,
+    token_file: TokenFile = None,
+    folder: Folder = None,
+    lang: Lang = "ru",
+) -> None:
+    """Write a card's face as PDF and PNG for a card printer; delete them when it is printed."""
+    from card_personalization.station.centre import CentreClient, read_token
+    from card_personalization.station.face_file import card_face, find_photo, write_face
+
+    with in_words(lang), CentreClient(centre, read_token(token_file)) as client:
+        order_id = _order_of(card, station_folder(folder, os.environ))
+        told = client.face(order_id, f"printed by {by or getpass.getuser()}")
+        photo = find_photo(photos, order_id, told.card_number)
+        _tell(str(write_face(card_face(told, phone, photo), out)))
+    if not photo:
+        _tell(
+            "Фотографии нет, на карте пустая рамка" if lang == "ru" else "No photo: an empty frame"
+        )
+
+
+def _order_of(card: str, folder: Path) -> UUID:
+    """The order with this id, or that of the card with this number."""
+    try:
+        return UUID(card)
+    except ValueError:
+        pass
+    with Journal.open(folder) as journal:
+        for job in journal.ledger.jobs.values():
+            if job.order.card_number == card:
+                return job.order.order_id
+    raise StationError(
+        StationFault.CHOICE,
+        ru=f"Карты {card} нет в журнале станции с последней сверки; укажите id заявки",
+        en=f"Card {card} is not in the journal since the last closing; give the order's id",
+    )
 
 
 class _Told:

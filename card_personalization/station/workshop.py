@@ -33,7 +33,12 @@ from card_personalization.station.faults import StationError, StationFault
 from card_personalization.station.issuing import HandOver, Station
 from card_personalization.station.journal import Journal
 from card_personalization.station.lot import Lot
-from card_personalization.station.mailing import MailerBook, MailerFile, MailerPrinter
+from card_personalization.station.mailing import (
+    MAILER_BOOK,
+    MailerBook,
+    MailerFile,
+    MailerPrinter,
+)
 from card_personalization.station.orders import NoOrders, OrderList, OrderSource, orders_of_batch
 from card_personalization.station.pin_letter import PinLetter
 from hsm_stub.client.client import connect
@@ -41,7 +46,6 @@ from processing.wire.batch_file import Batch, BatchError, open_batch
 
 CONTENT_KEYS_FILE = "content-public-keys.pem"
 """How `spk hsm export-public` calls what batches are signed with."""
-MAILER_BOOK = "mailers.jsonl"
 BATCH_FILE_BYTES_MAX = 256 * 1024 * 1024
 LIST_BYTES_MAX = 32 * 1024 * 1024
 """Longest list of a maker's keys."""
@@ -64,6 +68,7 @@ class WorkshopSettings:
         transport_pin: Print no mailers: cards go out with a transport PIN, the last six digits of
             their number, which the holder changes (spk card change-pin) before any PIN counts.
         phone: Whom to call when card or mailer are lost, as printed.
+        photos: A folder of portraits for cards' faces: JPEG or PNG, named by order or card number.
         factory_key_file: The lot's factory key, hexadecimal.
         factory_keys: The maker's list of keys, one card a line.
         family: Families taken: yubico, openfips201, generic; any, if left out.
@@ -82,6 +87,7 @@ class WorkshopSettings:
     printer: str | None = None
     transport_pin: bool = False
     phone: str = ""
+    photos: Path | None = None
     factory_key_file: Path | None = None
     factory_keys: Path | None = None
     family: tuple[str, ...] = ()
@@ -161,6 +167,13 @@ def open_workshop(settings: WorkshopSettings, environ: Mapping[str, str]) -> Ite
 
 def _hand_over(settings: WorkshopSettings, folder: Path) -> HandOver:
     """Where PIN letters go: to a printer, into a folder, or else onto the screen, once each."""
+    prints = settings.printer is not None or settings.mailers is not None
+    if prints and not settings.transport_pin and not settings.phone.strip():
+        raise StationError(
+            StationFault.CHOICE,
+            ru="Укажите телефон для утерянных карт, его печатает ПИН-конверт: --phone",
+            en="Give the telephone for lost cards, which the PIN mailer prints: --phone",
+        )
     book = MailerBook(folder / MAILER_BOOK)
     if settings.printer is not None:
         command = shlex.split(settings.printer)

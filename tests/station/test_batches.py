@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from PIL import Image
 
 from card_personalization.chip.piv.objects import Slot
 from card_personalization.chip.softcard.card import SoftCard
@@ -138,7 +140,16 @@ def test_a_batch_is_worked_off_at_every_reader_and_the_books_close(
     assert len(list(mailers.glob("*.pdf"))) == 4
     code, said = station.spk("close", "--left", "3", "--by", "Петрова", "--no-tell-centre")
     assert (code, "не сходится" in said) == (1, True)
-    code, said = station.spk("close", "--left", "2", "--by", "Петрова", "--no-tell-centre")
+    closing = ("close", "--left", "2", "--by", "Петрова", "--no-tell-centre")
+    code, said = station.spk(*closing)
+    assert (code, "не стёрты файлы ПИН-конвертов — 4" in said) == (1, True), said
+    min(mailers.iterdir()).unlink()
+    code, said = station.spk("wipe-mailers")
+    assert (code, list(mailers.iterdir())) == (0, []), said
+    assert "Стёрто конвертов: 3" in said
+    assert said.count("файла нет на месте") == 1
+    assert "Стёрто конвертов: 0" in station.spk("wipe-mailers")[1]
+    code, said = station.spk(*closing)
     assert code == 0, said
     assert "Пришло 6 = годных 4 + брака 0 + осталось 2" in said
     assert "Пришло 2 = годных 0" in station.spk("stock")[1]
@@ -205,6 +216,8 @@ def test_a_bureau_makes_cards_without_key_service_and_centre(
         str(public),
         "--mailers",
         str(folder / "mailers"),
+        "--phone",
+        "112",
     ]
     monkeypatch.setenv("SPK_HSM", "unix:/nowhere")
     code, said = station.spk(*words)
@@ -249,3 +262,32 @@ def test_a_station_killed_in_the_middle_goes_on_where_it_stood(
     card.select()
     view = read_card(card)
     challenge(card, Slot.CARD_AUTHENTICATION, view.certificates[0].point)
+
+
+def test_mailers_want_a_telephone(station: Station) -> None:
+    code, said = station.at_centre("run", "reader", "--mailers", str(station.folder / "mailers"))
+    assert (code, "--phone" in said) == (1, True), said
+    assert not (station.folder / "mailers").exists()
+
+
+def test_a_face_is_written_with_the_photo_of_its_order(station: Station) -> None:
+    with station.centre.client() as client:
+        order = client.order(OrderRequest(citizen_id=p.LONE))
+    photos, out = station.folder / "photos", station.folder / "faces"
+    for folder in (photos, out):
+        folder.mkdir()
+    words = ("face", str(order.order_id), "--phone", "112", "--out", str(out))
+    code, said = station.at_centre(*words, "--photos", str(photos))
+    assert (code, "Фотографии нет" in said) == (0, True), said
+    plain = (out / f"{order.card_number}.pdf").read_bytes()
+    for path in out.iterdir():
+        path.unlink()
+    portrait = io.BytesIO()
+    Image.new("RGB", (228, 300), (200, 30, 30)).save(portrait, "PNG")
+    (photos / f"{order.card_number}.png").write_bytes(portrait.getvalue())
+    code, said = station.at_centre(*words, "--photos", str(photos))
+    assert (code, "Фотографии нет" in said) == (0, False), said
+    assert (out / f"{order.card_number}.pdf").read_bytes() != plain
+    for wrong in ((*words[:1], order.card_number, *words[2:]), (*words, "--photos", "/nowhere")):
+        code, said = station.at_centre(*wrong)
+        assert code == 1, said

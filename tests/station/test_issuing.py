@@ -202,7 +202,7 @@ def test_another_stations_card_is_told_by_its_number(
             "ключ этой партии",
         ),
         (factory_state(Profile.STRICT), StationFault.FAMILY_UNSUITED, "--factory-key-file"),
-        (factory_state(memory_bytes=1_500), CardFault.CARD_TOO_SMALL, "мало места"),
+        (factory_state(memory_bytes=1_500), CardFault.CARD_FULL, "мало места"),
         (
             factory_state(Profile.OPENFIPS201, memory_bytes=1_500),
             CardFault.CARD_TOO_SMALL,
@@ -225,6 +225,7 @@ def test_an_unfit_card_is_set_aside_untouched(
     assert isinstance(served.fault, CardError | StationError)
     assert served.fault.fault is fault
     assert words in served.text("ru")
+    assert "?" not in served.text("ru")
     assert is_fresh(soft.state, state)
     assert station.journal.ledger.open_jobs == ()
     assert centre.card_count() == 0

@@ -37,7 +37,7 @@ from processing.wire.api import CardOrder, OrderRequest, ProblemType, problem
 from tests.station.rig import Letters, MemoryCentre, ModuleKeys, client_of, unwatched
 
 PRINTER = "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())"
-PHONE = "8 800 555-35-35"
+PHONE = "8 800 000-00-00"
 END_TIMEOUT_S = 60.0
 BATCH = UUID(int=12)
 
@@ -168,7 +168,9 @@ def desk(tmp_path: Path, keys: ModuleKeys, centre: Office, box: Box) -> Iterator
         print_mailer = MailerFile(MailerBook(tmp_path / "mailers.book"), mailers, PHONE)
         station = Station(journal, ServiceKeys(keys), Lot(), print_mailer, centre)
         ports = [FedReader(f"reader {number}", box) for number in range(1, READERS_MAX + 1)]
-        sitting = LineDesk("office-1", station, ports, centre, tmp_path, PHONE, "Petrova")
+        photos = tmp_path / "photos"
+        photos.mkdir()
+        sitting = LineDesk("office-1", station, ports, centre, tmp_path, PHONE, "Petrova", photos)
         sitting.line.start()
         try:
             yield sitting
@@ -259,7 +261,11 @@ def test_the_face_of_a_written_card_is_read_with_its_purpose(
     written = wait_for(lambda: next((n for n in range(1, 17) if desk.face(n)), None))
     face = desk.face(written)
     assert face is not None
-    assert (face.last_name, face.phone) == ("Тестова", PHONE)
+    assert (face.last_name, face.phone, face.photo) == ("Тестова", PHONE, b"")
+    (tmp_path / "photos" / f"{face.card_number}.jpg").write_bytes(b"a portrait")
+    again = desk.face(written)
+    assert again is not None
+    assert again.photo == b"a portrait"
     assert set(centre.purposes) == {"print preview by Petrova"}
     path = desk.save_face(face)
     files = sorted(path.parent.iterdir())

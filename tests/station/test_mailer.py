@@ -20,7 +20,7 @@ from card_personalization.station.mailing import MailerBook, MailerFile, MailerP
 from card_personalization.station.pin_letter import PinLetter
 
 LETTER = PinLetter("9643909912345678901", "481516", "23421708")
-PHONE = "8 800 555-35-35"
+PHONE = "8 800 000-00-00"
 TO_FILE = "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())"
 
 

@@ -75,7 +75,7 @@ class ScriptedDesk:
             card_number=NUMBER,
             region_name="Свердловская область",
             valid_to=date(2031, 11, 21),
-            phone="8 800 555-35-35",
+            phone="8 800 000-00-00",
         )
 
     def save_face(self, face: CardFace) -> Path:

@@ -10,12 +10,12 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from card_personalization.station.books import books_of, close_books
-from card_personalization.station.face import CardFace, face_pdf, face_pictures
+from card_personalization.station.face import CardFace
+from card_personalization.station.face_file import card_face, find_photo, write_face
 from card_personalization.station.faults import StationError, StationFault, words
 from card_personalization.station.issuing import Outcome, Served, Station
 from card_personalization.station.journal import Journal
 from card_personalization.station.line import Line, ReaderState, ReaderView
-from card_personalization.station.new_file import write_new_file
 from card_personalization.station.orders import OrderDesk, OrderList, OrderSource, WalkIn
 from card_personalization.station.ports import ReaderPort
 from card_personalization.station.screen import view as shown
@@ -118,7 +118,10 @@ class Orders:
 
 
 class LineDesk:
-    """A `Desk` (view.py) over a line of readers. `station` is its name, `folder` its own folder."""
+    """A `Desk` (view.py) over a line of readers. `name` is the station's, `folder` its own folder.
+
+    `photos` is a folder of portraits (`face_file.find_photo`); None: faces have a placeholder.
+    """
 
     def __init__(
         self,
@@ -129,12 +132,14 @@ class LineDesk:
         folder: Path,
         phone: str,
         officer: str,
+        photos: Path | None = None,
     ) -> None:
         self._name = name
         self.journal: Journal = station.journal
         self._centre = centre
         self._folder = folder
         self._phone = phone
+        self._photos = photos
         self._officer = officer
         self._orders = Orders()
         self._batch = ""
@@ -214,10 +219,11 @@ class LineDesk:
         served = readers[reader - 1].served if 1 <= reader <= len(readers) else None
         if served is None or served.order is None:
             return None
-        return card_face(
-            self._centre.face(served.order.order_id, f"print preview by {self._officer}"),
-            self._phone,
-        )
+        order = served.order
+        # A photo that cannot be used is told before a person's name is asked for.
+        photo = find_photo(self._photos, order.order_id, order.card_number)
+        told = self._centre.face(order.order_id, f"print preview by {self._officer}")
+        return card_face(told, self._phone, photo)
 
     def save_face(self, face: CardFace) -> Path:
         """Write a face as PDF and PNG into `faces`; return the PDF's path."""
@@ -272,29 +278,6 @@ class LineDesk:
         with self._lock:
             if told not in self._messages:
                 self._messages.append(told)
-
-
-def card_face(told: wire.CardFace, phone: str) -> CardFace:
-    """Return the face of a card from what the centre tells of it."""
-    return CardFace(
-        last_name=told.last_name,
-        first_name=told.first_name,
-        patronymic=told.patronymic or "",
-        card_number=told.card_number,
-        region_name=told.region_ru,
-        valid_to=told.valid_to,
-        phone=phone,
-    )
-
-
-def write_face(face: CardFace, folder: Path) -> Path:
-    """Write a face as a PDF and two PNG, for the owner's eyes alone; return the PDF's path."""
-    pictures = face_pictures(face)
-    for side, picture in pictures.items():
-        write_new_file(folder / f"{face.card_number}-{side.value}.png", picture)
-    path = folder / f"{face.card_number}.pdf"
-    write_new_file(path, face_pdf(face))
-    return path
 
 
 def _tile(number: int, reader: ReaderView) -> TileView:

@@ -97,6 +97,7 @@ def show_screen(
             folder,
             settings.phone,
             officer,
+            settings.photos,
         )
         desk.line.start()
         try:
