@@ -133,3 +133,21 @@ async def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
         assert len(cache) <= 2
     # 2 left when 3 came, since 1 was used later; an unknown card is asked for every time.
     assert loads == [1, 2, 3, 2, 99, 99]
+
+
+async def test_that_a_pin_is_a_transport_pin_is_not_remembered() -> None:
+    told = [True, True, False]
+    loads = []
+
+    async def load(card_id: bytes) -> CardKey | None:
+        loads.append(card_id)
+        transport = told.pop(0)
+        return CardKey(card_id, bytes(16), b"", None if transport else b"", transport)
+
+    cache, card_id = CardCache(load), bytes(16)
+    seen = []
+    for evidence in (Evidence.TAP, Evidence.TAP, Evidence.PIN, Evidence.PIN, Evidence.PIN):
+        known = cache.known(card_id, evidence) or await cache.card(card_id, evidence)
+        assert known is not None
+        seen.append(known.pin_is_transport)
+    assert (seen, len(loads), len(cache)) == ([True, True, True, False, False], 3, 1)

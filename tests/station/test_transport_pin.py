@@ -26,9 +26,11 @@ from card_personalization.station.journal import Journal
 from card_personalization.station.lot import Lot
 from card_personalization.station.own_pin import change_pin
 from card_personalization.station.pin_letter import PinLetter
+from card_personalization.station.steps import Step
 from processing.wire.api import CardStatus, IssuedCard, ProblemType, own_pin_digest, transport_pin
 from tests.cards import population as p
 from tests.station.office import ServedCentre, client_of, unwatched, walk_in
+from tests.station.rig import Letters, MemoryCentre, ModuleKeys, Queue
 
 OWN_PIN = "402871"
 
@@ -137,6 +139,17 @@ def test_what_is_refused_changes_nothing(
     card.verify_pin(transport_pin(number))
 
 
+def test_while_the_centre_is_away_only_a_holders_own_pin_is_changed(
+    centre: ServedCentre, client: CentreClient, soft: SoftCard, issued: IssuedCard
+) -> None:
+    number = issued.card_number
+    with CentreClient("http://127.0.0.1:9", centre.token, pause=lambda _: None) as away:
+        with pytest.raises(CentreAway):
+            change_pin(client_of(soft), away, lambda: transport_pin(number), lambda: OWN_PIN)
+        assert change_pin(client_of(soft), client, not_asked, lambda: OWN_PIN)
+        assert not change_pin(client_of(soft), away, lambda: OWN_PIN, lambda: "135790")
+
+
 class LosesTheReport(CentreClient):
     """A line that breaks between the change and its report."""
 
@@ -195,3 +208,40 @@ def test_an_old_challenge_is_none(
     )
     with pytest.raises(CentreRefused, match="minutes ago"):
         client.own_pin(issued.card_id, proof)
+
+
+class PowerCut(BaseException):
+    """The station's process is gone: nothing of it runs any more."""
+
+
+@pytest.mark.parametrize("begun_with", [True, False])
+@pytest.mark.parametrize(("cut_at", "kept"), [(Step.KEYS, False), (Step.LOCK, True)])
+def test_a_card_keeps_the_pin_that_was_drawn_for_it(
+    tmp_path: Path, soft: SoftCard, begun_with: bool, cut_at: Step, kept: bool
+) -> None:
+    keys = ModuleKeys()
+    centre, letters = MemoryCentre(keys.authority()), Letters()
+    orders = Queue([centre.make()])
+
+    def cut(step: Step) -> None:
+        if step is cut_at:
+            raise PowerCut
+
+    def station(journal: Journal, transport_pins: bool) -> Station:
+        return Station(
+            journal, ServiceKeys(keys), Lot(), letters, centre, transport_pins=transport_pins
+        )
+
+    with Journal.open(tmp_path) as journal, pytest.raises(PowerCut):
+        station(journal, begun_with).serve(client_of(soft), orders, cut)
+    with Journal.open(tmp_path) as journal:
+        served = station(journal, not begun_with).serve(client_of(soft), orders, unwatched)
+    assert served.issued is not None, served.text("en")
+    expected = begun_with if kept else not begun_with
+    (report,) = centre.reports.values()
+    assert report.pin_is_transport is expected
+    assert len(letters.given) == (0 if expected else 1)
+    pin = transport_pin(served.issued.card_number) if expected else letters.given[0].pin
+    card = client_of(soft)
+    card.select()
+    card.verify_pin(pin)

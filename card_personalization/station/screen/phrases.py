@@ -69,12 +69,12 @@ class Phrase(Enum):
     )
     WALK_IN_HAND_OVER = (
         (
-            "Карта {number} записана и проверена. Отдайте карту и ПИН-конверт под подпись, "
-            "затем нажмите Enter."
+            "Карта {number} записана и проверена. Отдайте под подпись карту и ПИН-конверт, "
+            "если он печатался, затем нажмите Enter."
         ),
         (
-            "Card {number} is written and checked. Hand over card and PIN mailer against a "
-            "signature, then press Enter."
+            "Card {number} is written and checked. Hand over the card, and its PIN mailer "
+            "if one was printed, against a signature, then press Enter."
         ),
     )
     WALK_IN_DONE = (
