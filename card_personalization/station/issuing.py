@@ -414,8 +414,8 @@ class Station:
         if verified is None or loaded is None:
             raise AssertionError("only a verified card is settled")
         if not job.letter_given:
-            on_step(Step.LETTER)
             if not loaded.pin_is_transport:
+                on_step(Step.LETTER)
                 # A letter that is drawn in this very run was never printed.
                 again = letter is None
                 self._hand_over(letter or self._letter_of(job, loaded), again)

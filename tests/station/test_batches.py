@@ -264,6 +264,25 @@ def test_a_station_killed_in_the_middle_goes_on_where_it_stood(
     challenge(card, Slot.CARD_AUTHENTICATION, view.certificates[0].point)
 
 
+@pytest.mark.pcsc
+def test_a_batch_with_transport_pins_prints_nothing(
+    station: Station, readers: VirtualReaders
+) -> None:
+    order_batch(station.centre, p.LONE)
+    soft = SoftCard(factory_state(serial=5))
+    reader = readers.insert_card(soft)
+    station.spk("stock", "--add", "1")
+    code, said = station.at_centre("run", reader, "--transport-pin")
+    assert (code, "Годных 1" in said, "онверт" in said) == (0, True, False), said
+    rows = station.centre.rows("SELECT card_number, pin_is_transport FROM cards.card")
+    ((number, is_transport),) = rows
+    assert is_transport is True
+    card = client_of(soft)
+    card.select()
+    card.verify_pin(str(number)[-6:])
+    assert station.spk("close", "--left", "0", "--no-tell-centre")[0] == 0
+
+
 def test_mailers_want_a_telephone(station: Station) -> None:
     code, said = station.at_centre("run", "reader", "--mailers", str(station.folder / "mailers"))
     assert (code, "--phone" in said) == (1, True), said
