@@ -81,7 +81,9 @@ FROM (
         w.patronymics[1 + floor(random() * cardinality(w.patronymics))::integer] AS patronymic,
         date '1935-01-01' + floor(random() * 32000)::integer AS birth_date,
         -- every fourth household lives in the first town
-        'г. ' || w.towns[1 + floor(((n / 3)::bigint * 7919 % 1000 / 1000.0) ^ 2 * cardinality(w.towns))]
+        'г. ' || w.towns[
+            1 + floor(((n / 3)::bigint * 7919 % 1000 / 1000.0) ^ 2 * cardinality(w.towns))
+        ]
             || ', ул. ' || w.streets[1 + (n / 3) % cardinality(w.streets)] || ', д. '
             || 1 + (n / 90) % 199 || ', кв. ' || 1 + (n / 3) % 160 AS address
     FROM generate_series($1::integer, $2::integer) AS n CROSS JOIN words AS w

@@ -212,8 +212,9 @@ async def test_an_officer_makes_a_batch_and_closes_the_shift(
             pilot, lambda: "Партия 12 · МФЦ «Ленинский» · карт: 12" in said(app, "#summary")
         )
         await until(pilot, lambda: "▽ Вставьте карту" in said(app, "#tile-1"))
-        # A blank that is put in while the small card holds the last order comes out as it was.
-        box.lay_in(SoftCard(factory_state(serial=7, memory_bytes=1_000)), *blanks(30))
+        box.lay_in(SoftCard(factory_state(serial=7, memory_bytes=1_000)))
+        await until(pilot, lambda: "Карта отложена" in said(app, "#messages"))
+        box.lay_in(*blanks(12))
         await until(pilot, lambda: "Готово 12 · Брак 0 · Осталось 0" in said(app, "#summary"))
         assert re.search(r"✗ Считыватель \d+: Карта отложена", said(app, "#messages"))
         await pilot.press("f7")
