@@ -30,13 +30,13 @@ from terminal_sim.terminal import zone_of
 from terminal_sim.texts import (
     Phrase,
     amount_of,
-    class_name,
     explained,
     item_name,
     item_named,
     masked,
     moment_of,
     moment_text,
+    names_of_class,
     service_name,
     service_named,
     unit_name,
@@ -305,11 +305,10 @@ def _remaining(
     for right in rights:
         if right.holder_id == request.holder_id and right.item_class in classes:
             left = amount_of(right.remaining, right.unit_okei, right.scale, language)
-            name = class_name(right.item_class, parameters, language)
-            if name == right.item_class:
-                # Of many items: the service says more to a citizen than a code.
-                name = service_name(right.service, parameters, language)
-            rows += _wrapped(name)
+            names = names_of_class(right.item_class, parameters, language)
+            # Of many items the service says more to a citizen than one of them.
+            service = service_name(right.service, parameters, language)
+            rows += _wrapped(names[0] if len(names) == 1 else service)
             rows.append(_pair(f"  {Phrase.REMAINING.say(language)}", left))
     return rows
 

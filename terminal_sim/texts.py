@@ -334,10 +334,20 @@ def item_class_of(code: str, parameters: ParameterFile) -> str:
     return "" if item is None else item.item_class
 
 
+def names_of_class(
+    item_class: str, parameters: ParameterFile, language: Language
+) -> tuple[str, ...]:
+    """Return the names of a class's items."""
+    return tuple(item_name(i, language) for i in parameters.items if i.item_class == item_class)
+
+
 def class_name(item_class: str, parameters: ParameterFile, language: Language) -> str:
-    """Return what people call a class: the one item's name, or the class and its items' number."""
-    names = [item_name(i, language) for i in parameters.items if i.item_class == item_class]
-    return names[0] if len(names) == 1 else item_class
+    """Return what people call a class: its first item's name, and how many more there are."""
+    names = names_of_class(item_class, parameters, language)
+    if len(names) < 2:
+        return names[0] if names else item_class
+    others = len(names) - 1
+    return f"{names[0]} и ещё {others}" if language == "ru" else f"{names[0]} and {others} more"
 
 
 def masked(card_number: str) -> str:
